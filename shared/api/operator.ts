@@ -1,0 +1,254 @@
+import { type Static, Type } from 'typebox'
+import { conditionTypes } from '../conditions.ts'
+import { phases } from '../lifecycle.ts'
+import { Capture, Drain, Probe, WorkloadPort } from './bundle.ts'
+import { joinMethodNames, Nic } from './join.ts'
+import { AfterDrain, DrainReason, Health } from './stream.ts'
+import { Address, Cidr, Name, Seconds, Text, Time } from './wire.ts'
+
+const Labels = Type.Record(Type.String({ maxLength: 317 }), Type.String({ maxLength: 63 }))
+const Host = Type.String({ maxLength: 253, pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$' })
+
+/** VMs that are alike: who may join, and as what. Everything optional has a default; see docs/pool.yaml. */
+export const PoolSpec = Type.Object(
+  {
+    namespace: Name,
+    serviceAccount: Name,
+    labels: Type.Optional(Labels),
+    locality: Type.Optional(Type.String({ maxLength: 253 })),
+    /** Absent for VMs that only call others. */
+    service: Type.Optional(
+      Type.Object(
+        { host: Host, ports: Type.Array(WorkloadPort, { minItems: 1, maxItems: 32 }) },
+        { additionalProperties: false },
+      ),
+    ),
+    join: Type.Object(
+      {
+        methods: Type.Array(Type.Union(joinMethodNames.map((m) => Type.Literal(m))), {
+          minItems: 1,
+          maxItems: 16,
+        }),
+        /** Where joiners may come from; the address that TLS shows is judged. Empty means nobody. */
+        cidrs: Type.Array(Cidr, { maxItems: 64 }),
+        /** How long a VM may have been away and still come back by its key alone. */
+        renewWithinSeconds: Type.Optional(Seconds(60, 400 * 86_400)),
+      },
+      { additionalProperties: false },
+    ),
+    /**
+     * Which of a VM's addresses is the workload's. Absent: the one it connects from. With `cidr` or
+     * `interface` the VM's own word is taken, inside `cidr`: see SECURITY.md.
+     */
+    address: Type.Optional(
+      Type.Object(
+        {
+          interface: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_.:@-]{1,15}$' })),
+          cidr: Type.Optional(Cidr),
+          /** Name of the Istio network of that address. */
+          network: Type.Optional(Type.String({ maxLength: 253 })),
+        },
+        { additionalProperties: false },
+      ),
+    ),
+    capture: Type.Optional(Type.Partial(Capture, { additionalProperties: false })),
+    probe: Type.Optional(Probe),
+    drain: Type.Optional(Type.Partial(Drain, { additionalProperties: false })),
+    liveness: Type.Optional(
+      Type.Object(
+        {
+          heartbeatSeconds: Type.Optional(Seconds(0.1, 60)),
+          lostAfterSeconds: Type.Optional(Seconds(0.3, 600)),
+          /** How long a lost VM's entry is kept, closed, before it is deleted. */
+          graceSeconds: Type.Optional(Seconds(1, 30 * 86_400)),
+        },
+        { additionalProperties: false },
+      ),
+    ),
+  },
+  { additionalProperties: false },
+)
+export type PoolSpec = Static<typeof PoolSpec>
+
+export const Pool = Type.Object({ name: Name, spec: PoolSpec }, { additionalProperties: false })
+export type Pool = Static<typeof Pool>
+
+export const PoolView = Type.Object({
+  name: Name,
+  spec: PoolSpec,
+  createdAt: Time,
+  updatedAt: Time,
+  counts: Type.Record(Type.String({ maxLength: 32 }), Type.Integer()),
+})
+export type PoolView = Static<typeof PoolView>
+
+export const TokenCreate = Type.Object(
+  {
+    pool: Name,
+    uses: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000 })),
+    ttlSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 366 * 86_400 })),
+  },
+  { additionalProperties: false },
+)
+export type TokenCreate = Static<typeof TokenCreate>
+
+/** `token` is shown once, here; the controller keeps its hash. */
+export const TokenCreated = Type.Object({
+  id: Name,
+  pool: Name,
+  token: Type.String(),
+  uses: Type.Integer(),
+  expiresAt: Time,
+})
+export type TokenCreated = Static<typeof TokenCreated>
+
+export const TokenView = Type.Object({
+  id: Name,
+  pool: Name,
+  uses: Type.Integer(),
+  used: Type.Integer(),
+  expiresAt: Time,
+  createdBy: Text,
+})
+export type TokenView = Static<typeof TokenView>
+
+export const ConditionView = Type.Object({
+  type: Type.Union(conditionTypes.map((c) => Type.Literal(c))),
+  status: Type.Union([Type.Literal('True'), Type.Literal('False'), Type.Literal('Unknown')]),
+  reason: Type.String(),
+  message: Type.String(),
+  since: Time,
+})
+
+export const VmView = Type.Object({
+  id: Name,
+  pool: Name,
+  phase: Type.Union(phases.map((p) => Type.Literal(p))),
+  /** Unix milliseconds of the last change of phase. */
+  phaseSince: Time,
+  address: Address,
+  health: Health,
+  conditions: Type.Array(ConditionView),
+  method: Type.String(),
+  hostname: Type.String(),
+  arch: Type.String(),
+  agentVersion: Type.String(),
+  sidecarVersion: Type.Optional(Type.String()),
+  sidecarRestarts: Type.Integer(),
+  nics: Type.Array(Nic),
+  facts: Type.Record(Type.String(), Type.String()),
+  identity: Type.String({ description: 'SPIFFE id of its workload' }),
+  certificateExpiresAt: Time,
+  connected: Type.Boolean(),
+  /** Last time this controller heard from it; 0 if not since the controller started. */
+  lastHeard: Time,
+  draining: Type.Optional(
+    Type.Object({ reason: DrainReason, after: AfterDrain, requestedAt: Time, by: Text }),
+  ),
+  revoked: Type.Boolean(),
+  createdAt: Time,
+})
+export type VmView = Static<typeof VmView>
+
+/** Answer to "why is this VM not ready", in words. */
+export const VmExplanation = Type.Object({
+  id: Name,
+  ready: Type.Boolean(),
+  /** One sentence: what is the case. */
+  summary: Text,
+  /** The failing step, a condition type; absent when nothing is wrong. */
+  step: Type.Optional(Type.String()),
+  cause: Type.Optional(Type.String()),
+  fix: Type.Optional(Type.String()),
+  since: Type.Optional(Time),
+})
+export type VmExplanation = Static<typeof VmExplanation>
+
+export const DrainCreate = Type.Object(
+  { after: Type.Optional(AfterDrain), deadlineSeconds: Type.Optional(Seconds(0, 3600)) },
+  { additionalProperties: false },
+)
+export type DrainCreate = Static<typeof DrainCreate>
+
+/** `now`: do not drain first. */
+export const RemoveQuery = Type.Object(
+  { now: Type.Optional(Type.Boolean()) },
+  { additionalProperties: false },
+)
+
+export const roles = ['viewer', 'operator', 'admin'] as const
+export const Role = Type.Union(roles.map((r) => Type.Literal(r)))
+export type Role = Static<typeof Role>
+
+/** The pools of a grant; `*` means all. */
+export const PoolScope = Type.Array(
+  Type.String({ maxLength: 63, pattern: '^(\\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$' }),
+  {
+    minItems: 1,
+    maxItems: 256,
+  },
+)
+
+export const OperatorCreate = Type.Object(
+  {
+    name: Name,
+    role: Role,
+    pools: Type.Optional(PoolScope),
+    ttlSeconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 366 * 86_400 })),
+  },
+  { additionalProperties: false },
+)
+export type OperatorCreate = Static<typeof OperatorCreate>
+
+/** `token` is shown once, here. */
+export const OperatorCreated = Type.Object({
+  name: Name,
+  role: Role,
+  pools: PoolScope,
+  token: Type.String(),
+  expiresAt: Time,
+})
+export type OperatorCreated = Static<typeof OperatorCreated>
+
+export const OperatorView = Type.Object({
+  name: Name,
+  role: Role,
+  pools: PoolScope,
+  expiresAt: Time,
+  createdAt: Time,
+})
+export type OperatorView = Static<typeof OperatorView>
+
+/** The first administrator: the code that the controller's first start printed, and a name. */
+export const Enrol = Type.Object(
+  { code: Type.String({ minLength: 16, maxLength: 128 }), name: Name },
+  { additionalProperties: false },
+)
+export type Enrol = Static<typeof Enrol>
+
+export const AuditRecord = Type.Object({
+  /** Grows by one per record. */
+  seq: Type.Integer(),
+  time: Time,
+  /** `operator:<name>`, `vm:<id>`, `controller`, or `anonymous`. */
+  actor: Text,
+  /** What was tried: `join`, `pool.apply`, `vm.drain`, ... */
+  action: Text,
+  /** On what: `pool/web`, `vm/vm-0123`, ... */
+  target: Text,
+  outcome: Type.Union([Type.Literal('allowed'), Type.Literal('denied'), Type.Literal('done')]),
+  /** Error code, when denied. */
+  code: Type.Optional(Text),
+  detail: Type.Optional(Text),
+  address: Type.Optional(Text),
+})
+export type AuditRecord = Static<typeof AuditRecord>
+
+export const AuditQuery = Type.Object(
+  {
+    after: Type.Optional(Type.Integer({ minimum: 0 })),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+    target: Type.Optional(Text),
+  },
+  { additionalProperties: false },
+)

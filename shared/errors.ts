@@ -1,0 +1,376 @@
+/**
+ * Every error a person or a program can meet, with a stable code, what it means and how to mend it.
+ * docs/errors.md lists exactly these; a test compares both ways. Codes are never reused for another meaning.
+ */
+interface ErrorEntry {
+  /** HTTP status when it crosses the wire (RFC 9457 problem+json). */
+  readonly status: number
+  /** Whether the same request may succeed later without anybody changing anything. */
+  readonly retryable: boolean
+  readonly title: string
+  /** What the reader can do about it. */
+  readonly fix: string
+}
+
+export const errorCatalogue = {
+  // --- requests in general
+  REQUEST_INVALID: entry(
+    400,
+    false,
+    'The request does not fit its schema',
+    'Correct the field that `detail` names; `/openapi.json` has the schema.',
+  ),
+  REQUEST_TOO_LARGE: entry(
+    413,
+    false,
+    'The request is larger than this route accepts',
+    'Send less; no legitimate request is this large.',
+  ),
+  RATE_LIMITED: entry(429, true, 'Too many requests from this source', 'Wait as long as `Retry-After` says.'),
+  NOT_FOUND: entry(404, false, 'There is nothing of that name', 'List what exists, and check the spelling.'),
+  CONFLICT: entry(
+    409,
+    true,
+    'The resource was changed by somebody else meanwhile',
+    'Read it again and repeat the change.',
+  ),
+  UNAVAILABLE: entry(
+    503,
+    true,
+    'The controller cannot do this right now',
+    'Wait as long as `Retry-After` says; `/readyz` tells which part is missing.',
+  ),
+  INTERNAL: entry(
+    500,
+    true,
+    'The controller failed in a way it did not expect',
+    "Look for the request's id in the controller's log, and report it.",
+  ),
+  WIRE_VERSION_UNSUPPORTED: entry(
+    426,
+    false,
+    'Agent and controller are more than one release apart',
+    'Upgrade the older of the two; one release of difference works.',
+  ),
+
+  // --- operators
+  UNAUTHENTICATED: entry(
+    401,
+    false,
+    'No valid credential came with the request',
+    'Log in: `mooring login --help`; an operator token expires.',
+  ),
+  FORBIDDEN: entry(
+    403,
+    false,
+    'This operator may not do this',
+    'Ask an administrator for the role that `detail` names.',
+  ),
+  ENROLMENT_INVALID: entry(
+    401,
+    false,
+    'The enrolment code is wrong, used or expired',
+    'Run `mooring-controller enrol` on the controller for a new one.',
+  ),
+
+  // --- joining
+  POOL_UNKNOWN: entry(
+    403,
+    false,
+    'No pool of that name accepts joins',
+    'Apply the pool first: `mooring pool apply -f FILE`.',
+  ),
+  METHOD_NOT_ALLOWED_BY_POOL: entry(
+    403,
+    false,
+    'The pool does not accept this join method',
+    "Add the method to the pool's `join.methods`, or use another.",
+  ),
+  TOKEN_INVALID: entry(403, false, 'No such join token', 'Create one: `mooring token create --pool POOL`.'),
+  TOKEN_EXPIRED: entry(
+    403,
+    false,
+    'The join token has expired',
+    'Create one: `mooring token create --pool POOL`.',
+  ),
+  TOKEN_USED_UP: entry(
+    403,
+    false,
+    'The join token was used as often as it may be',
+    'Create one with more uses: `mooring token create --pool POOL --uses N`.',
+  ),
+  TOKEN_FOR_OTHER_POOL: entry(
+    403,
+    false,
+    'The join token belongs to another pool',
+    "Give the agent the token of its own pool, or correct the agent's `pool`.",
+  ),
+  PROOF_INVALID: entry(
+    403,
+    false,
+    'The proof that the joiner holds its key is wrong',
+    'Let the agent try again; if it stays, the request is altered on its way.',
+  ),
+  CHALLENGE_EXPIRED: entry(403, true, 'The challenge is too old', 'The agent asks for a new one by itself.'),
+  CSR_INVALID: entry(
+    400,
+    false,
+    'The certificate request is not one the controller signs',
+    'It must be PKCS#10 with a P-256 key and a valid signature.',
+  ),
+  ADDRESS_NOT_ALLOWED: entry(
+    403,
+    false,
+    "The joiner's address is not one the pool accepts",
+    "Add its network to the pool's `join.cidrs`, or let the VM connect from an address inside them.",
+  ),
+  ADDRESS_NOT_CHOSEN: entry(
+    403,
+    false,
+    "None of the VM's addresses is the one the pool describes",
+    "Compare the pool's `address` rule with the addresses that `detail` lists.",
+  ),
+  ADDRESS_TAKEN: entry(
+    409,
+    true,
+    'A live VM already has this address',
+    'Two machines with one address cannot both be in the mesh: find the other with `mooring vm list`.',
+  ),
+  KEY_UNKNOWN: entry(
+    403,
+    false,
+    'The controller knows no VM with this key',
+    'Join with fresh evidence: a token, or what the pool accepts.',
+  ),
+  KEY_REVOKED: entry(
+    403,
+    false,
+    'This VM was removed and its key is revoked',
+    'Delete the state folder of the agent and join with fresh evidence.',
+  ),
+  RENEW_TOO_LATE: entry(
+    403,
+    false,
+    "The VM was away for longer than the pool's `renewWithin`",
+    'Join with fresh evidence: a token, or what the pool accepts.',
+  ),
+  CLONE_DETECTED: entry(
+    403,
+    false,
+    'Another machine shows the identity of a joined VM',
+    'Seal the image before cloning (no agent state in it), and look at `mooring audit`.',
+  ),
+
+  // --- trust in the controller
+  CONTROLLER_UNTRUSTED: entry(
+    0,
+    false,
+    'The controller shows a certificate that the agent does not trust',
+    'Check `controller.caFile` or `controller.pin`; nothing was sent.',
+  ),
+  CONTROLLER_UNREACHABLE: entry(
+    0,
+    true,
+    'The controller cannot be reached',
+    'Check the address, routes and firewall; the agent keeps trying.',
+  ),
+
+  // --- the VM
+  ALREADY_RUNNING: entry(
+    0,
+    false,
+    'Another agent runs on this machine with the same state folder',
+    'Use that one: `mooring-agent status`.',
+  ),
+  NOT_RUNNING: entry(
+    0,
+    false,
+    'No agent runs on this machine',
+    'Start it: `systemctl start mooring-agent`, or `mooring-agent run`.',
+  ),
+  CONFIG_INVALID: entry(
+    0,
+    false,
+    'The configuration cannot be used',
+    'Correct the field that `detail` names.',
+  ),
+  STATE_UNREADABLE: entry(
+    0,
+    false,
+    'The state file is damaged and its copy too',
+    'Delete the state folder; the agent then joins anew with fresh evidence.',
+  ),
+  STATE_TOO_NEW: entry(
+    0,
+    false,
+    'The state file was written by a newer agent',
+    'Install the newer agent again, or delete the state folder.',
+  ),
+  NOT_ROOT: entry(
+    0,
+    false,
+    'The agent needs root',
+    'Run it as root: it starts the sidecar as another user and sets traffic rules.',
+  ),
+  IPTABLES_MISSING: entry(0, false, 'iptables is not installed', 'Install the package `iptables`.'),
+  PLATFORM_UNSUPPORTED: entry(
+    0,
+    false,
+    'There is no sidecar for this platform',
+    'Linux on amd64 or arm64 is supported.',
+  ),
+  CLOCK_WRONG: entry(
+    0,
+    true,
+    'The clock of this VM is far from the controller’s',
+    'Start time synchronisation; certificates depend on it.',
+  ),
+  DISK_FULL: entry(0, true, 'There is no room to write', 'Free space in the folder that `detail` names.'),
+  PORT_IN_USE: entry(
+    0,
+    true,
+    'A port that the sidecar needs is taken',
+    'Stop the program that `detail` names, or move it to another port.',
+  ),
+  ARTIFACT_DIGEST_MISMATCH: entry(
+    0,
+    true,
+    'The downloaded sidecar is not the one the controller announced',
+    'Nothing of it was run. Check what the controller serves: its digest and file differ, or something alters it on the way.',
+  ),
+  ARTIFACT_UNAVAILABLE: entry(
+    503,
+    true,
+    'The controller has no sidecar for this platform',
+    'Add it to the controller’s `sidecar.artifacts`.',
+  ),
+  ARTIFACT_INVALID: entry(
+    0,
+    false,
+    'The sidecar archive holds something it may not',
+    'Build the archive anew; it may hold only plain files below its own folder.',
+  ),
+  SIDECAR_EXITED: entry(
+    0,
+    true,
+    'The sidecar stopped by itself',
+    'Its last lines are in `detail`; the agent starts it again.',
+  ),
+  SIDECAR_NOT_READY: entry(
+    0,
+    true,
+    'The sidecar does not get ready',
+    'Usually it cannot reach istiod: check address and port in `mooring-agent render`.',
+  ),
+  CAPTURE_FAILED: entry(
+    0,
+    true,
+    'The traffic rules cannot be set',
+    'What iptables said is in `detail`; often a missing kernel module.',
+  ),
+  APPLICATION_UNHEALTHY: entry(
+    0,
+    true,
+    "The application does not pass the pool's probe",
+    'What the probe saw is in `detail`.',
+  ),
+  DRAIN_DEADLINE: entry(
+    0,
+    false,
+    'Requests were still open when the drain deadline came',
+    "Raise the pool's `drain.deadlineSeconds`, or find who keeps connections open.",
+  ),
+
+  // --- the mesh
+  MESH_UNAVAILABLE: entry(
+    503,
+    true,
+    'The mesh cannot be written right now',
+    'See `/readyz`: istiod is starting, or its folder cannot be written.',
+  ),
+  MESH_LAGS: entry(
+    503,
+    true,
+    'istiod has not taken in what was written',
+    'One unreadable file in its folder stops every reload; the log names it.',
+  ),
+  IDENTITY_NOT_DECLARED: entry(
+    403,
+    false,
+    'No pool declares this namespace and service account',
+    'Tokens are minted only for what a pool declares, and never for istio-system.',
+  ),
+  ISTIOD_MISSING: entry(
+    0,
+    false,
+    'There is no istiod to start',
+    'Set `istiod.binary` to the program, pilot-discovery of Istio 1.27 or newer.',
+  ),
+  STORE_UNREADABLE: entry(
+    0,
+    false,
+    'The database cannot be opened',
+    'Restore it from a copy; the log names the file.',
+  ),
+} as const satisfies Record<string, ErrorEntry>
+
+export type ErrorCode = keyof typeof errorCatalogue
+
+function entry(status: number, retryable: boolean, title: string, fix: string): ErrorEntry {
+  return { status, retryable, title, fix }
+}
+
+export interface MooringErrorOptions {
+  /** What exactly, in this case; one sentence, no secret. */
+  readonly detail?: string
+  readonly cause?: unknown
+  /** For HTTP 429 and 503: seconds until a retry makes sense. */
+  readonly retryAfterSeconds?: number
+}
+
+/** The only error class that this project throws on purpose. */
+export class MooringError extends Error {
+  readonly code: ErrorCode
+  readonly detail: string | undefined
+  readonly retryAfterSeconds: number | undefined
+
+  constructor(code: ErrorCode, options: MooringErrorOptions = {}) {
+    const { title } = errorCatalogue[code]
+    super(options.detail === undefined ? title : `${title}: ${options.detail}`, { cause: options.cause })
+    this.name = 'MooringError'
+    this.code = code
+    this.detail = options.detail
+    this.retryAfterSeconds = options.retryAfterSeconds
+  }
+
+  get title(): string {
+    return errorCatalogue[this.code].title
+  }
+
+  get fix(): string {
+    return errorCatalogue[this.code].fix
+  }
+
+  get status(): number {
+    return errorCatalogue[this.code].status || 500
+  }
+
+  get retryable(): boolean {
+    return errorCatalogue[this.code].retryable
+  }
+}
+
+/** Whether `value` is a `MooringError`, optionally of one code. */
+export function isMooringError(value: unknown, code?: ErrorCode): value is MooringError {
+  return value instanceof MooringError && (code === undefined || value.code === code)
+}
+
+/** Whether `code` is in the catalogue; a code that came over the wire may be newer than this program. */
+export function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(errorCatalogue, code)
+}
+
+/** Any thrown thing as one line for a log or a person. */
+export function errorText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
