@@ -56,3 +56,30 @@ export const Text = Type.String({ maxLength: 1024 })
 /** Unix milliseconds. */
 export const Time = Type.Integer({ minimum: 0 })
 export const Seconds = (minimum: number, maximum: number) => Type.Number({ minimum, maximum })
+
+/**
+ * Every path of the operators' side; all need `Authorization: Bearer` but `enrol`. Errors are problem+json.
+ *
+ *   POST   /v1/enrol                  Enrol → OperatorCreated          (no credential; one-time code)
+ *   GET    /v1/whoami                 → OperatorView
+ *   GET    /v1/operators              → OperatorView[]                 admin
+ *   POST   /v1/operators              OperatorCreate → OperatorCreated admin
+ *   DELETE /v1/operators/:name        → 204                            admin
+ *   GET    /v1/pools                  → PoolView[]                     viewer
+ *   GET    /v1/pools/:name            → PoolView                       viewer
+ *   PUT    /v1/pools/:name            PoolSpec → PoolView              admin of that pool
+ *   DELETE /v1/pools/:name            → 204 (409 while it has VMs)     admin of that pool
+ *   GET    /v1/tokens?pool=           → TokenView[]                    operator
+ *   POST   /v1/tokens                 TokenCreate → TokenCreated       operator of that pool
+ *   DELETE /v1/tokens/:id             → 204                            operator
+ *   GET    /v1/vms?pool=              → VmView[]                       viewer
+ *   GET    /v1/vms/events?pool=       → text/event-stream of VmView: all that exist, then each change
+ *                                       (`event: vm`), `event: gone` with {id}, comment line every 10 s
+ *   GET    /v1/vms/:id                → VmView                         viewer
+ *   GET    /v1/vms/:id/explanation    → VmExplanation                  viewer
+ *   POST   /v1/vms/:id/drain          DrainCreate → 202 VmView         operator
+ *   DELETE /v1/vms/:id?now=           → 202 VmView                     operator
+ *   GET    /v1/audit                  AuditQuery → AuditRecord[]       admin
+ *   GET    /healthz /readyz /metrics /openapi.json                     (no credential; /metrics: viewer)
+ */
+export const operatorPaths = { base: '/v1', enrol: '/v1/enrol', events: '/v1/vms/events' } as const
