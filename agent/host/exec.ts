@@ -1,0 +1,82 @@
+import { spawn } from 'node:child_process'
+
+export interface ExecOptions {
+  /** The whole environment; nothing is inherited. */
+  readonly env: Readonly<Record<string, string>>
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal
+  readonly cwd?: string
+  readonly uid?: number
+  readonly gid?: number
+  /** Bytes kept of each stream; what comes after is read and dropped. @defaultValue 256 KiB */
+  readonly maxOutput?: number
+}
+
+export interface ExecResult {
+  /** Exit code; 127 when the program could not be started, null when a signal ended it. */
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+  readonly timedOut: boolean
+}
+
+/** Runs a program to its end; what `exec` does, as a type for those who are handed it. */
+export type Exec = (command: string, args: readonly string[], options: ExecOptions) => Promise<ExecResult>
+
+/**
+ * Runs a program without a shell, in a process group of its own, which is killed as a whole when the time is
+ * over or `signal` aborts. Rejects only when aborted, with the signal's reason.
+ */
+export const exec: Exec = (command, args, options) =>
+  new Promise((resolve, reject) => {
+    const { signal, maxOutput = 256 * 1024 } = options
+    if (signal?.aborted) return reject(signal.reason)
+    const child = spawn(command, args, {
+      cwd: options.cwd ?? '/',
+      env: { ...options.env },
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...(options.uid === undefined ? {} : { uid: options.uid }),
+      ...(options.gid === undefined ? {} : { gid: options.gid }),
+    })
+    const stdout = collect(child.stdout, maxOutput)
+    const stderr = collect(child.stderr, maxOutput)
+    let timedOut = false
+    const timer = setTimeout(() => {
+      timedOut = true
+      killGroup(child.pid)
+    }, options.timeoutMs)
+    const onAbort = () => killGroup(child.pid)
+    signal?.addEventListener('abort', onAbort, { once: true })
+
+    const finish = (code: number | null, ended: NodeJS.Signals | null, problem?: Error) => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', onAbort)
+      if (signal?.aborted) return reject(signal.reason)
+      resolve({ code, signal: ended, stdout: stdout(), stderr: problem?.message ?? stderr(), timedOut })
+    }
+    child.once('error', (error) => finish(127, null, error))
+    child.once('close', (code, ended) => finish(code, ended))
+  })
+
+function collect(stream: NodeJS.ReadableStream, max: number): () => string {
+  const chunks: Buffer[] = []
+  let left = max
+  stream.on('data', (chunk: Buffer) => {
+    if (left <= 0) return
+    const kept = chunk.subarray(0, left)
+    left -= kept.length
+    chunks.push(kept)
+  })
+  return () => Buffer.concat(chunks).toString('utf8')
+}
+
+function killGroup(pid: number | undefined): void {
+  if (pid === undefined) return
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // Gone already.
+  }
+}
