@@ -1,0 +1,163 @@
+import { isIPv6 } from 'node:net'
+import type { PoolRecord, VmRecord } from '../store/records.ts'
+import { managed, ownLabels, serviceLabel, workloadLabels } from './identity-labels.ts'
+import type { IstioObject, ObjectRef } from './mesh.ts'
+import { effectivePool } from './pool-defaults.ts'
+
+const networking = 'networking.istio.io/v1'
+const security = 'security.istio.io/v1'
+
+/** Istio's default `rootNamespace`: objects in it hold for the whole mesh. */
+export const rootNamespace = 'istio-system'
+
+/** An annotation whose value means nothing: changing it makes istiod look at the object again. */
+export const nudgeAnnotation = 'mesh.mooring/nudge'
+
+/** What peers may know of an endpoint. `none`: never judged, which istiod treats as closed. */
+export type EndpointHealth = 'open' | 'closed' | 'none'
+
+export interface WorkloadEntryInput {
+  readonly vm: string
+  readonly record: VmRecord
+  readonly poolName: string
+  readonly pool: PoolRecord
+  /** Name of the Istio network of its address. @defaultValue the pool's */
+  readonly network?: string
+  readonly health: EndpointHealth
+}
+
+/** The WorkloadEntry of a VM, named after its id: addresses are used again, ids are not. */
+export function workloadEntry(input: WorkloadEntryInput): IstioObject {
+  const { vm, record, poolName, pool, health } = input
+  const effective = effectivePool(pool.spec)
+  const network = input.network ?? effective.network
+  const ports = effective.service?.ports.map((port) => [port.name, port.target] as const)
+  return {
+    apiVersion: networking,
+    kind: 'WorkloadEntry',
+    metadata: {
+      name: vm,
+      namespace: effective.namespace,
+      labels: { ...managed, [ownLabels.pool]: poolName },
+      // Makes istiod judge by the condition, and call an entry without one unhealthy
+      // (istio pilot/pkg/serviceregistry/serviceentry/controller.go).
+      annotations: { 'proxy.istio.io/health-checks-enabled': 'true' },
+    },
+    spec: {
+      address: record.address,
+      labels: workloadLabels(poolName, pool.spec),
+      serviceAccount: effective.serviceAccount,
+      // Here and not in the ServiceEntry, so that pools of one service may listen on different ports.
+      ...(ports && { ports: Object.fromEntries(ports) }),
+      ...(network !== undefined && network !== '' && { network }),
+      ...(effective.locality !== undefined && { locality: effective.locality }),
+    },
+    ...(health !== 'none' && {
+      status: { conditions: [{ type: 'Healthy', status: health === 'open' ? 'True' : 'False' }] },
+    }),
+  }
+}
+
+/** What a pool needs once: its ServiceEntry (shared by all pools of the host) and its Sidecar. */
+export function poolObjects(
+  poolName: string,
+  pool: PoolRecord,
+  service: { readonly address: string },
+): IstioObject[] {
+  const entry = serviceEntry(pool, service.address)
+  const own = sidecar(poolName, pool)
+  return entry === undefined ? [own] : [entry, own]
+}
+
+function serviceEntry(pool: PoolRecord, address: string): IstioObject | undefined {
+  const { namespace, service } = effectivePool(pool.spec)
+  if (service === undefined) return undefined
+  return {
+    apiVersion: networking,
+    kind: 'ServiceEntry',
+    metadata: { name: service.host, namespace, labels: managed },
+    spec: {
+      hosts: [service.host],
+      addresses: [address],
+      location: 'MESH_INTERNAL',
+      resolution: 'STATIC',
+      ports: service.ports.map(({ number, name, protocol }) => ({ number, name, protocol })),
+      workloadSelector: { labels: { [ownLabels.service]: serviceLabel(service.host) } },
+    },
+  }
+}
+
+/**
+ * Fixes the inbound listeners of the pool's sidecars. Without it they follow from whether istiod counts
+ * the entry as a target of its service at this moment, and change under live connections.
+ */
+function sidecar(poolName: string, pool: PoolRecord): IstioObject {
+  const { namespace, service } = effectivePool(pool.spec)
+  const byTarget = new Map(service?.ports.map((port) => [port.target, port]))
+  const ingress = [...byTarget.values()]
+    .sort((a, b) => a.target - b.target)
+    .map(({ name, protocol, target }) => ({
+      port: { number: target, name, protocol },
+      // Reaches an application bound to loopback as well as one bound to every address.
+      defaultEndpoint: `127.0.0.1:${target}`,
+    }))
+  return {
+    apiVersion: networking,
+    kind: 'Sidecar',
+    metadata: { name: poolName, namespace, labels: { ...managed, [ownLabels.pool]: poolName } },
+    spec: {
+      workloadSelector: { labels: { [ownLabels.pool]: poolName } },
+      ...(ingress.length > 0 && { ingress }),
+      egress: [{ hosts: ['*/*'] }],
+    },
+  }
+}
+
+/** What the whole mesh needs once: peers talk mutual TLS or not at all. */
+export function meshObjects(): IstioObject[] {
+  return [
+    {
+      apiVersion: security,
+      kind: 'PeerAuthentication',
+      metadata: { name: 'default', namespace: rootNamespace, labels: managed },
+      spec: { mtls: { mode: 'STRICT' } },
+    },
+  ]
+}
+
+/** Denies an evicted VM's address everywhere: its workload certificate may outlive its removal. */
+export function evictionPolicy(vmId: string, record: VmRecord): IstioObject {
+  const block = `${record.address}/${isIPv6(record.address) ? 128 : 32}`
+  return {
+    apiVersion: security,
+    kind: 'AuthorizationPolicy',
+    metadata: { name: `evicted-${vmId}`, namespace: rootNamespace, labels: managed },
+    spec: { action: 'DENY', rules: [{ from: [{ source: { ipBlocks: [block] } }] }] },
+  }
+}
+
+/** What names an object. */
+export function refOf(object: IstioObject): ObjectRef {
+  return { kind: object.kind, name: object.metadata.name, namespace: object.metadata.namespace }
+}
+
+/** Whether two objects say the same to istiod; the order of keys and a nudge do not count. */
+export function sameObject(a: IstioObject, b: IstioObject): boolean {
+  return canonical(meaning(a)) === canonical(meaning(b))
+}
+
+function meaning(object: IstioObject): unknown {
+  const { apiVersion, kind, metadata, spec, status } = object
+  const { [nudgeAnnotation]: _, ...annotations } = metadata.annotations ?? {}
+  const { name, namespace, labels = {} } = metadata
+  return { apiVersion, kind, name, namespace, labels, annotations, spec, status }
+}
+
+/** JSON with sorted keys: equal values give equal texts. */
+export function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) =>
+    part !== null && typeof part === 'object' && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  )
+}
