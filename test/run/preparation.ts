@@ -1,0 +1,56 @@
+import { spawn } from 'node:child_process'
+import { MooringError } from '../../shared/errors.ts'
+
+export interface PreparationDeps {
+  readonly platform: string
+  /** Effective user id; undefined where there is none. */
+  readonly uid: number | undefined
+  readonly node: string
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly title: (text: string) => void
+}
+
+/** What stands between this machine and a real mesh; undefined when nothing does. */
+export function meshObstacle(deps: Pick<PreparationDeps, 'platform' | 'uid'>): string | undefined {
+  const { platform, uid } = deps
+  const way = 'Run them as root on Linux, or leave them out: npm test -- --without-mesh'
+  if (platform !== 'linux') return `The real-mesh tests need Linux, and this is ${platform}. ${way}`
+  if (uid !== 0)
+    return `The real-mesh tests need root (they make network namespaces and traffic rules). ${way}`
+  return undefined
+}
+
+const steps = [
+  { title: 'Building the agent executable', script: 'packaging/executable/build.ts', args: [] },
+  { title: 'Fetching the parts of the real mesh', script: 'test/testbed/main.ts', args: ['fetch'] },
+] as const
+
+/** Builds and fetches what the real-mesh tests use. Quick when everything is in the cache. */
+export async function prepareMesh(deps: PreparationDeps, signal: AbortSignal): Promise<void> {
+  const obstacle = meshObstacle(deps)
+  if (obstacle !== undefined) throw new MooringError('CONFIG_INVALID', { detail: obstacle })
+  for (const { title, script, args } of steps) {
+    deps.title(title)
+    const code = await run(deps, [script, ...args], signal)
+    if (code !== 0) {
+      throw new MooringError('CONFIG_INVALID', {
+        detail: `${title} failed with exit code ${code}: node ${script}`,
+      })
+    }
+  }
+}
+
+function run(deps: PreparationDeps, argv: readonly string[], signal: AbortSignal): Promise<number | null> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(deps.node, argv, {
+      cwd: deps.cwd,
+      env: { ...deps.env },
+      stdio: ['ignore', 'inherit', 'inherit'],
+      signal,
+      killSignal: 'SIGTERM',
+    })
+    child.once('error', reject)
+    child.once('exit', resolve)
+  })
+}
