@@ -3,7 +3,7 @@ import { Address, Cidr, Name, Port, Seconds, Sha256, Time } from './wire.ts'
 
 /** How Envoy treats a port; Istio's names of protocols. */
 export const protocols = ['HTTP', 'HTTP2', 'GRPC', 'TCP', 'TLS'] as const
-export const Protocol = Type.Union(protocols.map((p) => Type.Literal(p)))
+export const Protocol = Type.Enum(protocols)
 
 /** A port on which the application listens. `number` is the mesh's port, `target` the application's. */
 export const WorkloadPort = Type.Object({

@@ -25,7 +25,7 @@ export const PoolSpec = Type.Object(
     ),
     join: Type.Object(
       {
-        methods: Type.Array(Type.Union(joinMethodNames.map((m) => Type.Literal(m))), {
+        methods: Type.Array(Type.Enum(joinMethodNames), {
           minItems: 1,
           maxItems: 16,
         }),
@@ -113,7 +113,7 @@ export const TokenView = Type.Object({
 export type TokenView = Static<typeof TokenView>
 
 export const ConditionView = Type.Object({
-  type: Type.Union(conditionTypes.map((c) => Type.Literal(c))),
+  type: Type.Enum(conditionTypes),
   status: Type.Union([Type.Literal('True'), Type.Literal('False'), Type.Literal('Unknown')]),
   reason: Type.String(),
   message: Type.String(),
@@ -123,7 +123,7 @@ export const ConditionView = Type.Object({
 export const VmView = Type.Object({
   id: Name,
   pool: Name,
-  phase: Type.Union(phases.map((p) => Type.Literal(p))),
+  phase: Type.Enum(phases),
   /** Unix milliseconds of the last change of phase. */
   phaseSince: Time,
   address: Address,
@@ -177,7 +177,7 @@ export const RemoveQuery = Type.Object(
 )
 
 export const roles = ['viewer', 'operator', 'admin'] as const
-export const Role = Type.Union(roles.map((r) => Type.Literal(r)))
+export const Role = Type.Enum(roles)
 export type Role = Static<typeof Role>
 
 /** The pools of a grant; `*` means all. */

@@ -34,7 +34,7 @@ export type AgentStatus = Static<typeof AgentStatus>
 
 /** Why a VM is to drain; the words that people see. */
 export const drainReasons = ['shutdown', 'operator', 'scale-in', 'removed', 'preemption', 'upgrade'] as const
-export const DrainReason = Type.Union(drainReasons.map((r) => Type.Literal(r)))
+export const DrainReason = Type.Enum(drainReasons)
 export type DrainReason = Static<typeof DrainReason>
 
 /** What follows when the VM is drained: leave the mesh, or stay drained with the sidecar running. */
