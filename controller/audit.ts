@@ -17,7 +17,7 @@ export interface AuditSink {
 export interface Audit {
   /** Resolves when the record is on disk. */
   record(entry: AuditEntry): Promise<void>
-  /** Oldest first, after `after`. */
+  /** Oldest first: those after `after`, or the newest when it is absent. */
   query(query: Static<typeof AuditQuery>): Promise<readonly AuditRecordValue[]>
 }
 

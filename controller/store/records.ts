@@ -31,6 +31,14 @@ export interface OperatorRecord {
   readonly expiresAt: number
 }
 
+/** A code with which the first administrator, or one who lost the token, becomes an operator. One at a time. */
+export interface EnrolmentRecord {
+  /** SHA-256 of the code, hex. */
+  readonly hash: string
+  readonly createdAt: number
+  readonly expiresAt: number
+}
+
 /** Who wants this VM drained, and what then. Desired state: stays until the VM left. */
 export interface DesiredDrain {
   readonly reason: DrainReason

@@ -1,4 +1,4 @@
-import type { OperatorRecord, PoolRecord, TokenRecord, VmRecord } from './records.ts'
+import type { EnrolmentRecord, OperatorRecord, PoolRecord, TokenRecord, VmRecord } from './records.ts'
 
 /** What each kind of resource holds. */
 export interface Kinds {
@@ -6,6 +6,7 @@ export interface Kinds {
   token: TokenRecord
   vm: VmRecord
   operator: OperatorRecord
+  enrolment: EnrolmentRecord
 }
 export type Kind = keyof Kinds
 
