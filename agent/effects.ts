@@ -1,0 +1,65 @@
+/**
+ * Everything the agent does that outlives it, by name. Each one may be the last thing this process does: the
+ * next start adopts what it finds and goes on. Tests kill the agent after each of them, and take the list
+ * from here.
+ */
+export const effectNames = [
+  // --- joining, in this order
+  /** The private key is on disk; no request has left the VM yet. */
+  'key-stored',
+  /** The controller's answer to a join or a renewal is on disk. */
+  'identity-stored',
+
+  // --- convergence, in this order
+  /** The sidecar's archive is on disk, its digest checked. */
+  'artifact-downloaded',
+  /** Its version has a folder of its own, complete. */
+  'artifact-installed',
+  /** Token, root certificate and configuration of the sidecar are written. */
+  'files-written',
+  /** pilot-agent runs. */
+  'sidecar-started',
+  /** The traffic rules are in the kernel. */
+  'capture-applied',
+
+  // --- while it runs
+  /** A newer bundle is on disk. */
+  'bundle-stored',
+
+  // --- leaving, in this order
+  /** Envoy was told to drain. */
+  'drain-started',
+  /** The traffic rules are gone. */
+  'capture-undone',
+  /** pilot-agent and Envoy are gone. */
+  'sidecar-stopped',
+  /** The state says that this VM left. */
+  'departure-stored',
+] as const
+export type EffectName = (typeof effectNames)[number]
+
+/** Runs effects and tells when each has happened. */
+export interface Effects {
+  run<T>(name: EffectName, effect: () => T | Promise<T>): Promise<T>
+}
+
+export interface EffectsDeps {
+  /** Called after each effect that succeeded, before its caller goes on. */
+  readonly after?: (name: EffectName) => void
+}
+
+/** The one passage through which effects go. */
+export function createEffects(deps: EffectsDeps = {}): Effects {
+  return {
+    async run(name, effect) {
+      const result = await effect()
+      deps.after?.(name)
+      return result
+    },
+  }
+}
+
+/** Whether `name` is an effect of this agent. */
+export function isEffectName(name: string): name is EffectName {
+  return (effectNames as readonly string[]).includes(name)
+}
