@@ -73,7 +73,10 @@ export const JoinResponse = Type.Object({
 })
 export type JoinResponse = Static<typeof JoinResponse>
 
-/** The text that `proof.signature` covers: bound to purpose, nonce, method, pool and the request's key. */
+/**
+ * The text that `proof.signature` covers: bound to purpose, nonce, method, pool and the request's key.
+ * `csrSha256` is the hex of SHA-256 over `JoinRequest.csr` exactly as sent (UTF-8).
+ */
 export function proofText(input: { nonce: string; method: string; pool: string; csrSha256: string }): string {
   return ['mooring-join-v1', input.nonce, input.method, input.pool, input.csrSha256].join('\n')
 }
