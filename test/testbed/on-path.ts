@@ -11,7 +11,7 @@ export function fullPath(path: string | undefined): string {
 }
 
 /** The absolute path of a program, or `undefined` where there is none of that name. */
-export async function onPath(program: string, path = process.env['PATH']): Promise<string | undefined> {
+export async function onPath(program: string, path = process.env.PATH): Promise<string | undefined> {
   for (const folder of fullPath(path).split(delimiter)) {
     const candidate = join(folder, program)
     const found = await access(candidate, constants.X_OK).then(

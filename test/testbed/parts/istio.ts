@@ -84,7 +84,7 @@ async function runGo(
 ) {
   const env = {
     ...process.env,
-    PATH: `${dirname(go)}:${fullPath(process.env['PATH'])}`,
+    PATH: `${dirname(go)}:${fullPath(process.env.PATH)}`,
     CGO_ENABLED: '0',
     // What a person set for other projects must not change this build, nor fetch another Go.
     GOTOOLCHAIN: 'local',

@@ -32,7 +32,7 @@ export interface PartCache {
 
 /** Where parts are kept when nobody says otherwise. */
 export function defaultCacheRoot(env: NodeJS.ProcessEnv): string {
-  const base = env['XDG_CACHE_HOME']
+  const base = env.XDG_CACHE_HOME
   return join(base?.startsWith('/') ? base : join(homedir(), '.cache'), 'mooring', 'testbed')
 }
 
