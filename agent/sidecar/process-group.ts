@@ -1,0 +1,136 @@
+import { spawn } from 'node:child_process'
+import { mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Clock } from '../../shared/clock.ts'
+import type { Log } from '../../shared/log.ts'
+import type { LogFile } from './log-file.ts'
+import type { PidFile } from './pid-file.ts'
+import type { ProcessEntry, ProcessTable } from './process-table.ts'
+import type { SidecarSpec } from './supervisor.ts'
+
+export interface Exit {
+  /** Both null when it was not our child: then nobody tells us. */
+  readonly code: number | null
+  readonly signal: string | null
+  readonly tail: readonly string[]
+}
+
+/** One run of the sidecar: pilot-agent leads a process group, Envoy is in it. */
+export interface Run {
+  readonly pid: number
+  readonly uid: number
+  readonly startedAt: number
+  /** Resolves when the leader is gone; its Envoy may still be there. */
+  readonly exited: Promise<Exit>
+}
+
+export interface ProcessGroups {
+  start(spec: SidecarSpec): Promise<Run>
+  /** A run that is there already with the same specification. Any other sidecar is ended. */
+  adopt(spec: SidecarSpec, signal: AbortSignal): Promise<Run | undefined>
+  /** SIGTERM to the leader, SIGKILL to all after `graceMs`; resolves when the whole group is gone. */
+  end(run: Pick<Run, 'pid' | 'uid'>, graceMs: number, signal: AbortSignal): Promise<void>
+}
+
+export interface ProcessGroupsDeps {
+  readonly clock: Clock
+  readonly log: Log
+  readonly processes: ProcessTable
+  readonly pidFile: PidFile
+  readonly logFile: LogFile
+  /** What runs from below this folder as the sidecar's user is a sidecar of this agent. */
+  readonly versions: string
+}
+
+const adoptedPollMs = 100
+const gonePollMs = 10
+const strayGraceMs = 2000
+
+/** Starts, adopts and ends process groups. */
+export function createProcessGroups(deps: ProcessGroupsDeps): ProcessGroups {
+  const { clock, log, processes, pidFile, logFile } = deps
+
+  const watch = async (entry: ProcessEntry, offset: number, signal: AbortSignal): Promise<Exit> => {
+    while ((await processes.find(entry.pid))?.startTime === entry.startTime) {
+      await clock.sleep(adoptedPollMs, signal)
+    }
+    return { code: null, signal: null, tail: await logFile.tail(offset) }
+  }
+
+  const end: ProcessGroups['end'] = async ({ pid, uid }, graceMs, signal) => {
+    const deadline = clock.now() + graceMs
+    if (graceMs > 0) send(pid, 'SIGTERM')
+    while ((await processes.group(pid, uid)).length > 0) {
+      if (clock.now() >= deadline) send(-pid, 'SIGKILL')
+      await clock.sleep(gonePollMs, signal)
+    }
+  }
+
+  return {
+    end,
+
+    async start(spec) {
+      await mkdir(dirname(deps.versions), { recursive: true, mode: 0o755 })
+      const output = await logFile.open()
+      try {
+        const child = spawn(spec.command, spec.args, {
+          cwd: spec.cwd,
+          env: { ...spec.env },
+          uid: spec.uid,
+          gid: spec.gid,
+          // A group of its own, and a file as its output: it lives on when the agent does not.
+          detached: true,
+          stdio: ['ignore', output.fd, output.fd],
+        })
+        const exited = new Promise<Exit>((resolve) => {
+          child.once('exit', (code, ended) => {
+            void logFile.tail(output.size).then((tail) => resolve({ code, signal: ended, tail }))
+          })
+        })
+        await new Promise<void>((resolve, reject) => {
+          child.once('spawn', resolve)
+          child.once('error', reject)
+        })
+        child.unref()
+        const pid = child.pid as number
+        const startedAt = clock.now()
+        const startTime = (await processes.find(pid))?.startTime
+        // Undefined: dead already, as `exited` will tell.
+        if (startTime !== undefined) {
+          const bootId = await processes.bootId()
+          await pidFile.write({ pid, startTime, startedAt, hash: spec.hash, bootId })
+        }
+        return { pid, uid: spec.uid, startedAt, exited }
+      } finally {
+        await output.close()
+      }
+    },
+
+    async adopt(spec, signal) {
+      const record = await pidFile.read()
+      const entry = record && (await processes.find(record.pid))
+      const alive = entry?.startTime === record?.startTime && record?.bootId === (await processes.bootId())
+      if (record && entry && alive && record.hash === spec.hash) {
+        log.info('the running sidecar is adopted', { pid: entry.pid })
+        const exited = watch(entry, await logFile.size(), signal)
+        exited.catch(() => {})
+        return { pid: entry.pid, uid: spec.uid, startedAt: record.startedAt, exited }
+      }
+      // Found by its program, not by the record: the agent may have been killed before it wrote one.
+      const strays = await processes.runningFrom(deps.versions, spec.uid)
+      for (const pid of new Set(strays.map((stray) => stray.group))) {
+        log.info('a sidecar with another specification is ended', { pid })
+        await end({ pid, uid: spec.uid }, strayGraceMs, signal)
+      }
+      return undefined
+    },
+  }
+}
+
+function send(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // Gone already.
+  }
+}
