@@ -1,0 +1,98 @@
+import { request } from 'node:http'
+import { errorText, MooringError } from '../../shared/errors.ts'
+import { sidecarPorts } from './paths.ts'
+import { type InboundCount, inboundCount, inboundFilter, parseStatistics } from './statistics.ts'
+
+export interface Readiness {
+  readonly ready: boolean
+  /** Why not, in words. */
+  readonly detail: string
+}
+
+/** The running sidecar, as its two local interfaces show it. */
+export interface Envoy {
+  /** Envoy has its first configuration and serves, and so does the DNS proxy if there is one. Never throws. */
+  readiness(signal: AbortSignal): Promise<Readiness>
+  inbound(signal: AbortSignal): Promise<InboundCount>
+  /** Tells peers to go elsewhere with their next request; keeps serving what comes. */
+  drain(signal: AbortSignal): Promise<void>
+}
+
+export interface EnvoyDeps {
+  /** @defaultValue 127.0.0.1 */
+  readonly host?: string
+  readonly ports?: Pick<typeof sidecarPorts, 'admin' | 'health'>
+}
+
+const timeoutMs = 2000
+const maxAnswer = 1024 * 1024
+
+/** Talks to Envoy's admin interface and health port; each call is a connection of its own. */
+export function createEnvoy({ host = '127.0.0.1', ports = sidecarPorts }: EnvoyDeps = {}): Envoy {
+  const call = (port: number, method: 'GET' | 'POST', path: string, signal: AbortSignal) =>
+    httpCall({ host, port, method, path, signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) })
+
+  const admin = async (method: 'GET' | 'POST', path: string, signal: AbortSignal): Promise<string> => {
+    try {
+      const { status, body } = await call(ports.admin, method, path, signal)
+      if (status === 200) return body
+      throw new MooringError('SIDECAR_NOT_READY', { detail: `Envoy answered ${status} to ${path}` })
+    } catch (error) {
+      signal.throwIfAborted()
+      if (error instanceof MooringError) throw error
+      throw new MooringError('SIDECAR_NOT_READY', { detail: `Envoy: ${errorText(error)}`, cause: error })
+    }
+  }
+
+  return {
+    async readiness(signal) {
+      try {
+        // Through Envoy to pilot-agent, which looks at configuration, workers and DNS table (istio
+        // pilot/cmd/pilot-agent/status/server.go). A hung Envoy is seen by it too.
+        const { status } = await call(ports.health, 'GET', '/healthz/ready', signal)
+        const ready = status === 200
+        return { ready, detail: ready ? '' : 'Envoy has not received its configuration from istiod yet' }
+      } catch (error) {
+        return { ready: false, detail: errorText(error) }
+      }
+    },
+
+    async inbound(signal) {
+      const path = `/stats?filter=${encodeURIComponent(inboundFilter)}`
+      return inboundCount(parseStatistics(await admin('GET', path, signal)))
+    },
+
+    async drain(signal) {
+      // skip_exit: the listeners stay until the agent stops the sidecar; a late request is answered, not refused.
+      await admin('POST', '/drain_listeners?inboundonly&graceful&skip_exit', signal)
+    },
+  }
+}
+
+interface Call {
+  readonly host: string
+  readonly port: number
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  readonly signal: AbortSignal
+}
+
+function httpCall({ signal, ...target }: Call): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ ...target, agent: false, signal }, (answer) => {
+      const chunks: Buffer[] = []
+      let length = 0
+      answer.on('data', (chunk: Buffer) => {
+        length += chunk.length
+        if (length > maxAnswer) return sent.destroy(new RangeError(`answer longer than ${maxAnswer} bytes`))
+        chunks.push(chunk)
+      })
+      answer.on('end', () =>
+        resolve({ status: answer.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }),
+      )
+      answer.on('error', reject)
+    })
+    sent.on('error', reject)
+    sent.end()
+  })
+}
