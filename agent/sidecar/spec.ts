@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { isIPv6 } from 'node:net'
 import { join } from 'node:path'
 import type { Bundle } from '../../shared/api/bundle.ts'
+import { sidecarFileList } from './files.ts'
 import { keptStatistics } from './kept-statistics.ts'
 import { runFiles, sidecarFiles, sidecarUser } from './paths.ts'
 import type { SidecarSpec } from './supervisor.ts'
@@ -12,7 +13,7 @@ export interface SpecPaths {
   readonly run: string
 }
 
-/** How pilot-agent is started for this bundle. The token is not in it, so a new token is no restart. */
+/** How pilot-agent is started for this bundle. What it watches by itself, as the token, is not in the hash. */
 export function sidecarSpec(bundle: Bundle, paths: SpecPaths): SidecarSpec {
   const spec = {
     command: join(paths.version, sidecarFiles.pilotAgent),
@@ -21,7 +22,13 @@ export function sidecarSpec(bundle: Bundle, paths: SpecPaths): SidecarSpec {
     cwd: paths.run,
     ...sidecarUser,
   }
-  return { ...spec, hash: createHash('sha256').update(JSON.stringify(spec)).digest('hex') }
+  const readAtStart = sidecarFileList(bundle).filter((file) => file.readAtStart)
+  return {
+    ...spec,
+    hash: createHash('sha256')
+      .update(JSON.stringify([spec, readAtStart]))
+      .digest('hex'),
+  }
 }
 
 /**
