@@ -1,6 +1,14 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type LifecycleEvent, type Phase, events, hasEndpoint, hasEntry, next, phases } from '../../shared/lifecycle.ts'
+import {
+  events,
+  hasEndpoint,
+  hasEntry,
+  type LifecycleEvent,
+  next,
+  type Phase,
+  phases,
+} from '../../../shared/lifecycle.ts'
 
 const anyEvents = fc.array(fc.constantFrom(...events), { maxLength: 30 })
 
