@@ -40,11 +40,11 @@ export function openDatabase(options: DatabaseOptions): DatabaseSync {
   let database: DatabaseSync | undefined
   try {
     database = new DatabaseSync(file)
-    database.exec('PRAGMA busy_timeout = 5000')
+    run(database, 'PRAGMA busy_timeout = 5000')
     if (!isNew) checkIntegrity(database, file)
-    database.exec('PRAGMA journal_mode = WAL')
+    run(database, 'PRAGMA journal_mode = WAL')
     // FULL: a token's use that was answered must not come back after a power cut.
-    database.exec('PRAGMA synchronous = FULL')
+    run(database, 'PRAGMA synchronous = FULL')
     migrate(database, file)
     return database
   } catch (error) {
@@ -57,13 +57,13 @@ export function openDatabase(options: DatabaseOptions): DatabaseSync {
 /** Runs `work` in one transaction: all of it happens, or nothing. */
 export function inTransaction<T>(database: DatabaseSync, work: () => T): T {
   try {
-    database.exec('BEGIN IMMEDIATE')
+    run(database, 'BEGIN IMMEDIATE')
     const result = work()
-    database.exec('COMMIT')
+    run(database, 'COMMIT')
     return result
   } catch (error) {
     // After some failures (disk full among them) SQLite has rolled back by itself.
-    if (database.isTransaction) database.exec('ROLLBACK')
+    if (database.isTransaction) run(database, 'ROLLBACK')
     if (isMooringError(error)) throw error
     throw new MooringError('UNAVAILABLE', {
       detail: `the database cannot be written: ${errorText(error)}`,
@@ -84,8 +84,12 @@ function migrate(database: DatabaseSync, file: string): void {
   }
   inTransaction(database, () => {
     for (let step = version(); step < migrations.length; step += 1) {
-      database.exec(migrations[step] ?? '')
-      database.exec(`PRAGMA user_version = ${step + 1}`)
+      run(database, migrations[step] ?? '')
+      run(database, `PRAGMA user_version = ${step + 1}`)
     }
   })
+}
+
+function run(database: DatabaseSync, sql: string): void {
+  database.exec(sql)
 }

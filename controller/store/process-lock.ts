@@ -13,7 +13,8 @@ export function takeProcessLock(file: string): ProcessLock {
   let database: DatabaseSync | undefined
   try {
     database = new DatabaseSync(file)
-    database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
+    database.prepare('PRAGMA locking_mode = EXCLUSIVE').get()
+    database.prepare('BEGIN EXCLUSIVE').run()
   } catch (error) {
     database?.close()
     throw new MooringError('STORE_UNREADABLE', {
