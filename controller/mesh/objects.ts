@@ -10,8 +10,8 @@ const security = 'security.istio.io/v1'
 /** Istio's default `rootNamespace`: objects in it hold for the whole mesh. */
 export const rootNamespace = 'istio-system'
 
-/** An annotation whose value means nothing: changing it makes istiod look at the object again. */
-export const nudgeAnnotation = 'mesh.mooring/nudge'
+/** Tells which writing of an object this is; says nothing to the mesh. */
+export const revisionAnnotation = 'mesh.mooring/revision'
 
 /** What peers may know of an endpoint. `none`: never judged, which istiod treats as closed. */
 export type EndpointHealth = 'open' | 'closed' | 'none'
@@ -141,14 +141,14 @@ export function refOf(object: IstioObject): ObjectRef {
   return { kind: object.kind, name: object.metadata.name, namespace: object.metadata.namespace }
 }
 
-/** Whether two objects say the same to istiod; the order of keys and a nudge do not count. */
+/** Whether two objects say the same to istiod; the order of keys and the revision do not count. */
 export function sameObject(a: IstioObject, b: IstioObject): boolean {
   return canonical(meaning(a)) === canonical(meaning(b))
 }
 
 function meaning(object: IstioObject): unknown {
   const { apiVersion, kind, metadata, spec, status } = object
-  const { [nudgeAnnotation]: _, ...annotations } = metadata.annotations ?? {}
+  const { [revisionAnnotation]: _, ...annotations } = metadata.annotations ?? {}
   const { name, namespace, labels = {} } = metadata
   return { apiVersion, kind, name, namespace, labels, annotations, spec, status }
 }
