@@ -1,0 +1,146 @@
+import type { ChildProcess } from 'node:child_process'
+import { createWriteStream } from 'node:fs'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { BakedSidecar } from '../testbed/bake.ts'
+import type { Network } from '../testbed/network/network.ts'
+import type { Parts } from '../testbed/parts/parts.ts'
+import { waitFor } from './waiting.ts'
+
+const project = resolve(import.meta.dirname, '../..')
+const port = 8443
+
+/** A real controller in the host namespace; it may be killed and started again over the same data folder. */
+export interface ControllerProcess {
+  /** Where VMs and operators reach it. */
+  readonly url: string
+  readonly operatorUrl: string
+  readonly dataDir: string
+  readonly logFile: string
+  /** PEM and pin of its certificate authority; known after the first start. */
+  readonly ca: string
+  readonly pin: string
+  readonly enrolmentCode: string
+  readonly pid: number
+  start(options?: { env?: Readonly<Record<string, string>> }): Promise<void>
+  /** SIGTERM, and waits until it is gone. */
+  stop(): Promise<void>
+  /** SIGKILL, and waits until it is gone. */
+  kill(): Promise<void>
+  /** Resolves when the process ended by itself. */
+  exited(): Promise<{ code: number | null; signal: NodeJS.Signals | null }>
+}
+
+export interface ControllerDeps {
+  readonly network: Network
+  readonly parts: Parts
+  readonly sidecar: BakedSidecar
+  /** Merged over istiod's mesh configuration. */
+  readonly meshConfig?: Readonly<Record<string, unknown>>
+  /** Artifacts instead of the good one; for tests of bad ones. */
+  readonly artifacts?: readonly { version: string; arch: 'amd64' | 'arm64'; file: string }[]
+}
+
+interface Announcement {
+  readonly url: string
+  readonly pin: string
+  readonly ca: string
+  readonly enrolment?: string
+}
+
+/** Prepares a controller; `start` runs it. */
+export async function createController(deps: ControllerDeps): Promise<ControllerProcess> {
+  const { network, parts, sidecar } = deps
+  const dataDir = join(network.hostDir, 'controller')
+  const configFile = join(network.hostDir, 'controller.yaml')
+  const logFile = join(network.hostDir, 'controller.log')
+  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  const arch = process.arch === 'arm64' ? 'arm64' : 'amd64'
+  const config = {
+    listen: `0.0.0.0:${port}`,
+    advertise: [network.hostAddress, network.uplink.inside],
+    dataDir,
+    mesh: {
+      mode: 'standalone',
+      istiod: {
+        binary: parts.istiod,
+        address: network.hostAddress,
+        // Upstream Envoy lacks the filters that Istio's own build has.
+        environment: { PILOT_ENABLE_METADATA_EXCHANGE: 'false', PILOT_ENABLE_ALPN_FILTER: 'false' },
+        meshConfig: {
+          defaultProviders: {},
+          // Istio's own retries would hide failed requests.
+          defaultHttpRetryPolicy: { attempts: 0 },
+          ...deps.meshConfig,
+        },
+      },
+    },
+    sidecar: { artifacts: deps.artifacts ?? [{ version: sidecar.version, arch, file: sidecar.path }] },
+  }
+  await writeFile(configFile, JSON.stringify(config, null, 2))
+
+  let child: ChildProcess | undefined
+  let announced: Announcement | undefined
+  let enrolmentCode = ''
+  let ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }> | undefined
+
+  async function start(options: { env?: Readonly<Record<string, string>> } = {}): Promise<void> {
+    const log = createWriteStream(logFile, { flags: 'a' })
+    const started = network.host.spawn(
+      process.execPath,
+      [join(project, 'controller/main.ts'), 'run', '--config', configFile, '--json'],
+      {
+        cwd: project,
+        env: { PATH: process.env.PATH ?? '', HOME: '/', LANG: 'C.UTF-8', ...options.env },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    )
+    child = started
+    started.stderr?.pipe(log)
+    ended = new Promise((resolve) => started.once('exit', (code, signal) => resolve({ code, signal })))
+    const line = new Promise<Announcement | undefined>((resolve) => {
+      const lines = createInterface({ input: started.stdout as NodeJS.ReadableStream })
+      lines.once('line', (text) => resolve(JSON.parse(text) as Announcement))
+      lines.once('close', () => resolve(undefined))
+    })
+    announced = (await Promise.race([line, ended.then(() => undefined)])) ?? announced
+    if (announced === undefined || started.exitCode !== null) {
+      // A kill point may end it right away; only a start that nobody asked to die is a failure.
+      if (options.env?.MOORING_TEST_KILL_AFTER !== undefined) return
+      throw new Error(`the controller did not start:\n${(await readFile(logFile, 'utf8')).slice(-4000)}`)
+    }
+    if (announced.enrolment !== undefined) enrolmentCode = announced.enrolment
+  }
+
+  async function end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+    process.kill(child.pid, signal)
+    await waitFor(() => child?.exitCode !== null || child?.signalCode !== null, {
+      what: `the controller to end after ${signal}`,
+    })
+  }
+
+  return {
+    url: `https://${network.hostAddress}:${port}`,
+    operatorUrl: `https://${network.uplink.inside}:${port}`,
+    dataDir,
+    logFile,
+    get ca() {
+      return announced?.ca ?? ''
+    },
+    get pin() {
+      return announced?.pin ?? ''
+    },
+    get enrolmentCode() {
+      return enrolmentCode
+    },
+    get pid() {
+      return child?.pid ?? 0
+    },
+    start,
+    stop: () => end('SIGTERM'),
+    kill: () => end('SIGKILL'),
+    exited: () => ended ?? Promise.resolve({ code: null, signal: null }),
+  }
+}
