@@ -8,6 +8,8 @@ export interface ExecOptions {
   readonly cwd?: string
   readonly uid?: number
   readonly gid?: number
+  /** What the program reads as its standard input. @defaultValue nothing */
+  readonly input?: string
   /** Bytes kept of each stream; what comes after is read and dropped. @defaultValue 256 KiB */
   readonly maxOutput?: number
 }
@@ -36,12 +38,14 @@ export const exec: Exec = (command, args, options) =>
       cwd: options.cwd ?? '/',
       env: { ...options.env },
       detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe'],
       ...(options.uid === undefined ? {} : { uid: options.uid }),
       ...(options.gid === undefined ? {} : { gid: options.gid }),
     })
     const stdout = collect(child.stdout, maxOutput)
     const stderr = collect(child.stderr, maxOutput)
+    // A program that ends before it has read all breaks the pipe; its exit code says more than that.
+    child.stdin.on('error', () => {}).end(options.input)
     let timedOut = false
     const timer = setTimeout(() => {
       timedOut = true

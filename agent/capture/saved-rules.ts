@@ -1,0 +1,54 @@
+/**
+ * The rules of a capture in the output of iptables-save, as `table rule`: those in Istio's chains, those that
+ * lead there, and those that leave an interface out. What others have set does not show.
+ */
+export function ownRules(saved: string, interfaces: readonly string[]): readonly string[] {
+  const bypasses = new Set(interfaces.flatMap(bypass))
+  const own: string[] = []
+  let table = ''
+  for (const line of saved.split('\n')) {
+    if (line.startsWith('*')) table = line.slice(1).trim()
+    else if (/^-A (ISTIO_|.* -j ISTIO_)/.test(line)) own.push(`${table} ${line.trim()}`)
+    else if (table === 'nat' && bypasses.has(line.trim())) own.push(`${table} ${line.trim()}`)
+  }
+  return own
+}
+
+/**
+ * Input for `iptables-restore --noflush` that takes away what `ownRules` finds and the chains themselves, or
+ * undefined when there is nothing. Istio's own cleanup knows only the rules that its arguments would make now.
+ */
+export function removalScript(saved: string, interfaces: readonly string[]): string | undefined {
+  const bypasses = new Set(interfaces.flatMap(bypass))
+  const tables = new Map<string, { jumps: string[]; chains: string[] }>()
+  let table = ''
+  for (const raw of saved.split('\n')) {
+    const line = raw.trim()
+    if (line.startsWith('*')) table = line.slice(1)
+    const found = tables.get(table) ?? { jumps: [], chains: [] }
+    const chain = /^:(ISTIO_\S+) /.exec(line)?.[1]
+    if (chain !== undefined) found.chains.push(chain)
+    else if (/^-A (?!ISTIO_).* -j ISTIO_/.test(line) || (table === 'nat' && bypasses.has(line))) {
+      found.jumps.push(line.replace('-A', '-D'))
+    } else continue
+    tables.set(table, found)
+  }
+  if (tables.size === 0) return undefined
+  return [...tables]
+    .map(([name, { jumps, chains }]) =>
+      [
+        `*${name}`,
+        ...jumps,
+        ...chains.map((chain) => `-F ${chain}`),
+        ...chains.map((chain) => `-X ${chain}`),
+        'COMMIT',
+        '',
+      ].join('\n'),
+    )
+    .join('')
+}
+
+/** What istio-iptables sets for an interface that is left out (tools/istio-iptables/pkg/capture/run.go). */
+function bypass(name: string): readonly string[] {
+  return [`-A PREROUTING -i ${name} -j RETURN`, `-A OUTPUT -o ${name} -j RETURN`]
+}

@@ -1,0 +1,63 @@
+import { join } from 'node:path'
+import type { Bundle } from '../../shared/api/bundle.ts'
+import type { Clock } from '../../shared/clock.ts'
+import type { Redirect } from '../capture/redirect.ts'
+import { type CaptureFacts, captureRules } from '../capture/rules.ts'
+import type { CaptureWatchdog } from '../capture/watchdog.ts'
+import type { Effects } from '../effects.ts'
+import { type SidecarPaths, sidecarFiles } from '../sidecar/paths.ts'
+import type { Step } from './step.ts'
+
+export interface CaptureStepDeps {
+  readonly redirect: Redirect
+  readonly watchdog: Pick<CaptureWatchdog, 'opened' | 'closed'>
+  readonly facts: () => CaptureFacts
+  readonly paths: Pick<SidecarPaths, 'current'>
+  readonly clock: Clock
+  readonly effects: Effects
+  /** How old a look at the kernel may be: each costs a few processes. @defaultValue 15 s */
+  readonly verifyEveryMs?: number
+}
+
+/** Leads the VM's traffic through the sidecar. It follows `ready`: what is captured must have somewhere to go. */
+export function createCaptureStep(deps: CaptureStepDeps): Step {
+  const { redirect, watchdog, clock, effects, verifyEveryMs = 15_000 } = deps
+  const pilotAgent = join(deps.paths.current, sidecarFiles.pilotAgent)
+  const rulesOf = (bundle: Bundle) => captureRules(bundle, deps.facts())
+  let known: { readonly key: string; readonly at: number } | undefined
+
+  const remember = (bundle: Bundle) => {
+    known = { key: keyOf(bundle), at: clock.now() }
+  }
+  const keyOf = (bundle: Bundle) => JSON.stringify([bundle.capture.enabled, rulesOf(bundle).apply])
+
+  return {
+    name: 'capture',
+    condition: 'TrafficCaptured',
+
+    async check(bundle, signal) {
+      if (watchdog.opened) return false
+      if (known?.key === keyOf(bundle) && clock.now() - known.at < verifyEveryMs) return true
+      // Not captured on purpose: `apply` finds out, cheaply, whether anything is left of an earlier wish.
+      if (!bundle.capture.enabled || !(await redirect.verify(rulesOf(bundle), signal))) return false
+      remember(bundle)
+      return true
+    },
+
+    async apply(bundle, signal) {
+      known = undefined
+      if (bundle.capture.enabled) {
+        await effects.run('capture-applied', () => redirect.apply(pilotAgent, rulesOf(bundle), signal))
+      } else {
+        await redirect.undo(pilotAgent, signal)
+      }
+      watchdog.closed()
+      remember(bundle)
+    },
+
+    async undo(signal) {
+      known = undefined
+      await effects.run('capture-undone', () => redirect.undo(pilotAgent, signal))
+    },
+  }
+}
