@@ -26,6 +26,12 @@ export const errorCatalogue = {
     'The request is larger than this route accepts',
     'Send less; no legitimate request is this large.',
   ),
+  MEDIA_TYPE_UNSUPPORTED: entry(
+    415,
+    false,
+    'The request has a body of a kind that is not read here',
+    'Send JSON, with `Content-Type: application/json`.',
+  ),
   RATE_LIMITED: entry(429, true, 'Too many requests from this source', 'Wait as long as `Retry-After` says.'),
   NOT_FOUND: entry(404, false, 'There is nothing of that name', 'List what exists, and check the spelling.'),
   CONFLICT: entry(
@@ -71,6 +77,13 @@ export const errorCatalogue = {
     false,
     'The enrolment code is wrong, used or expired',
     'Run `mooring-controller enrol` on the controller for a new one.',
+  ),
+
+  POOL_HAS_VMS: entry(
+    409,
+    false,
+    'The pool still has VMs',
+    'Remove them first: `mooring vm list --pool POOL`, `mooring vm remove VM`.',
   ),
 
   // --- joining
