@@ -30,7 +30,7 @@ const rootLifeMs = 3650 * day
 const intermediateLifeMs = 730 * day
 /** Certificates count from a little before, for clocks that are slow. */
 const skewMs = 5 * 60_000
-const keyBits = { root: 4096, intermediate: 2048 } as const
+const keyBits = { root: 3072, intermediate: 2048 } as const
 
 const rootFiles = { key: 'root-key.pem', certificate: 'root-cert.pem' } as const
 /** Names that istiod looks for (istio security/pkg/pki/ca/ca.go). */

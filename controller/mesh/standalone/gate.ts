@@ -8,7 +8,7 @@ export interface GateDeps {
   readonly port: number
   /** Connections at a time. @defaultValue 8192 */
   readonly maxConnections?: number
-  /** Connections of one address at a time. @defaultValue 32 */
+  /** Connections of one address at a time. @defaultValue 256 */
   readonly maxPerAddress?: number
   readonly log: Log
 }
@@ -34,7 +34,7 @@ const connectTimeoutMs = 5_000
 const keepAliveMs = 15_000
 
 export function createGate(deps: GateDeps): Gate {
-  const { hosts, port, maxConnections = 8192, maxPerAddress = 32, log } = deps
+  const { hosts, port, maxConnections = 8192, maxPerAddress = 256, log } = deps
   const clients = new Map<Socket, string>()
   const perAddress = new Map<string, number>()
   let denied: ReadonlySet<string> = new Set()

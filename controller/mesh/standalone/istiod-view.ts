@@ -8,8 +8,8 @@ export interface IstiodView {
   registry(signal: AbortSignal): Promise<Registry>
   /** Revision of every object that it has read, by `refText`. */
   revisions(signal: AbortSignal): Promise<ReadonlyMap<string, string>>
-  /** Whether what it tells new sidecars takes an AuthorizationPolicy of this name into account. */
-  policyInForce(name: string, signal: AbortSignal): Promise<boolean>
+  /** Whether what it tells new sidecars takes an AuthorizationPolicy of this revision into account. */
+  policyInForce(revision: string, signal: AbortSignal): Promise<boolean>
 }
 
 const timeoutMs = 10_000
@@ -49,8 +49,8 @@ export function createIstiodView(port: number): IstiodView {
       return parseRegistry(services, await readJson('endpointShardz', signal))
     },
     revisions: async (signal) => parseRevisions(await readJson('configz', signal), revisionAnnotation),
-    policyInForce: async (name, signal) =>
-      (await read('authorizationz', signal)).includes(JSON.stringify(name)),
+    policyInForce: async (revision, signal) =>
+      (await read('authorizationz', signal)).includes(JSON.stringify(revision)),
   }
 }
 

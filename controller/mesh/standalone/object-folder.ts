@@ -38,6 +38,7 @@ export interface ObjectFolder {
   nudge(refs: readonly ObjectRef[]): Promise<void>
   /** Everything this program wrote, as of its last look. */
   written(): readonly WrittenObject[]
+  find(ref: ObjectRef): WrittenObject | undefined
   /** Looks at the folder again: what others did to it counts from now on. */
   look(): Promise<{ readonly foreign: readonly ForeignFile[] }>
   hide(): Promise<void>
@@ -170,6 +171,7 @@ export async function openObjectFolder(folder: string): Promise<ObjectFolder> {
         }
       }),
     written: () => [...entries.values()],
+    find: (ref) => entries.get(fileName(ref)),
     look: () => inTurn(look),
     hide: () => inTurn(() => move(hidden)),
     show: () => inTurn(() => move(shown)),

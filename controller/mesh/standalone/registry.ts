@@ -29,9 +29,12 @@ export interface Endpoint {
 /** Services by `namespace/host`. */
 export type Registry = ReadonlyMap<string, Service>
 
-/** One way in which istiod's registry is not what the objects say; `ref` is the object to change. */
+/** One way in which istiod's registry is not what the objects say. */
 export interface Difference {
-  readonly ref: ObjectRef | undefined
+  /** The object that istiod has not taken in. */
+  readonly about: ObjectRef
+  /** The object that can be changed to make istiod look again; an object that is gone has none. */
+  readonly nudge: ObjectRef | undefined
   readonly text: string
 }
 
@@ -186,28 +189,24 @@ export function registryDifferences(
   expected: Registry,
   actual: Registry,
 ): readonly Difference[] {
-  const refs = new Map<string, ObjectRef>()
-  for (const object of objects) {
-    const { namespace } = object.metadata
-    const [host] = object.kind === 'ServiceEntry' ? (object.spec.hosts as string[]) : []
-    if (host !== undefined) refs.set(`service ${serviceKey(namespace, host)}`, refOf(object))
-    if (object.kind === 'WorkloadEntry') refs.set(`entry ${namespace}/${object.metadata.name}`, refOf(object))
-  }
+  const written = new Map(objects.map((object) => [refText(refOf(object)), refOf(object)]))
   const found: Difference[] = []
+  const add = (about: ObjectRef, fallback: ObjectRef | undefined, text: string) =>
+    found.push({ about, nudge: written.get(refText(about)) ?? fallback, text })
+
   for (const key of new Set([...expected.keys(), ...actual.keys()])) {
     const [want, have] = [expected.get(key), actual.get(key)]
-    const ref = refs.get(`service ${key}`)
-    if (want === undefined) found.push({ ref, text: `service ${key} should be gone` })
-    else if (have === undefined) found.push({ ref, text: `service ${key} is missing` })
+    const [namespace = '', name = ''] = key.split('/')
+    const service: ObjectRef = { kind: 'ServiceEntry', name, namespace }
+    if (want === undefined) add(service, undefined, `service ${key} should be gone`)
+    else if (have === undefined) add(service, undefined, `service ${key} is missing`)
     else {
       if (want.address !== have.address || want.ports !== have.ports) {
-        found.push({ ref, text: `service ${key} has other ports or another address` })
+        add(service, undefined, `service ${key} has other ports or another address`)
       }
-      const namespace = key.slice(0, key.indexOf('/'))
       for (const { workload, text } of endpointDifferences(want.endpoints, have.endpoints)) {
         // An endpoint whose entry is gone can only be moved by its service.
-        const entry = refs.get(`entry ${namespace}/${workload}`) ?? ref
-        found.push({ ref: entry, text: `${key}: ${text}` })
+        add({ kind: 'WorkloadEntry', name: workload, namespace }, service, `${key}: ${text}`)
       }
     }
   }
