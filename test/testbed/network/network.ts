@@ -188,6 +188,7 @@ async function createHost(instance: Instance, signal: AbortSignal | undefined): 
     ],
     { namespace: host, signal },
   )
+  await setKernel(host, { 'ipv4.neigh.brm.locktime': '0', 'ipv4.neigh.brs.locktime': '0' }, signal)
 }
 
 function bridgeLines(bridge: Bridge): readonly string[] {

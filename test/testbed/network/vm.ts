@@ -1,8 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { mustRun, runCommand } from '../command.ts'
 import { type Bridge, networks, vmAddress6 } from './addresses.ts'
-import { hasIpv6, ipBatch, setKernel } from './ip.ts'
+import { forwarding, hasIpv6, ipBatch, setKernel } from './ip.ts'
 import { createNamespace, type Namespace } from './namespace.ts'
 
 export interface Nic {
@@ -77,6 +78,7 @@ export async function createVm(deps: VmDeps): Promise<Vm> {
       chosen.map((nic) => `link set ${portOf(nic)} ${state}`),
       { namespace: hostNamespace },
     )
+    if (state === 'up') await forwarding(hostNamespace, chosen.map(portOf))
     if (only === undefined || only === 'eth0') connected = state === 'up'
   }
 
@@ -119,6 +121,11 @@ export async function createVm(deps: VmDeps): Promise<Vm> {
       namespace,
       signal,
     })
+    await forwarding(hostNamespace, nics.map(portOf))
+    await ipBatch(
+      nics.map((nic) => `link set ${nic.name} address ${randomHardwareAddress()}`),
+      { namespace, signal },
+    )
   }
 
   async function removeAll(): Promise<void> {
@@ -139,14 +146,23 @@ async function createFiles(root: string, hosts: readonly string[]): Promise<void
   await writeFile(join(etc, 'resolv.conf'), `nameserver ${networks.brm.host}\noptions timeout:1 attempts:1\n`)
 }
 
-// Like a machine that boots, announce the address: neighbours may still know the hardware address of one that died.
+// Like a machine that boots, a VM announces its addresses, for neighbours may still know the hardware address of one
+// that died, and would for a minute. The kernel does so when a card goes up, but the bridge's port forwards only a
+// moment later and drops it; and when the hardware address changes, which is therefore done once the port forwards.
 function kernelSettings(nics: readonly Nic[]): Record<string, string> {
   const settings: Record<string, string> = { 'ipv4.ip_forward': '0' }
   for (const nic of nics) {
     settings[`ipv4.conf.${nic.name}.arp_notify`] = '1'
+    // By default news about a neighbour that was met less than a second ago are not believed.
+    settings[`ipv4.neigh.${nic.name}.locktime`] = '0'
     if (hasIpv6()) settings[`ipv6.conf.${nic.name}.ndisc_notify`] = '1'
   }
   return settings
+}
+
+function randomHardwareAddress(): string {
+  const bytes = [...randomBytes(5)].map((byte) => byte.toString(16).padStart(2, '0'))
+  return ['02', ...bytes].join(':')
 }
 
 function addressLines(nic: Nic): readonly string[] {

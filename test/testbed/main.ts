@@ -1,0 +1,135 @@
+/** `npm run testbed`: the real mesh's parts on this machine, and a network of virtual machines to try things in. */
+import { parseArgs } from 'node:util'
+import { createNetwork, type Network } from './network/network.ts'
+import { collectStale } from './network/removal.ts'
+import { ensureParts, type Parts } from './parts/parts.ts'
+import { createProgress } from './progress.ts'
+import { TestbedError } from './testbed-error.ts'
+
+const usage = `npm run testbed [-- COMMAND] [-- OPTIONS]
+
+  up       get the parts, make a network with VMs, stay until Ctrl-C   (default)
+  fetch    get the parts only: minutes the first time, nothing after
+  clean    take away what testbeds left whose process is gone
+
+  --vms N     how many VMs \`up\` makes  (2)
+  --name S    shows in the names of namespaces  (testbed)
+  --json      print the result as one JSON line on standard output
+  --help      print this
+`
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    vms: { type: 'string', default: '2' },
+    name: { type: 'string', default: 'testbed' },
+    json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+})
+
+const stopping = new AbortController()
+// The second signal is Node's own: it ends the process at once, and the reaper does what is left.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.once(signal, () => stopping.abort(new Error('stopped')))
+
+const progress = createProgress({
+  write: (text) => process.stderr.write(text),
+  live: process.stderr.isTTY === true,
+  columns: process.stderr.columns ?? 100,
+})
+
+async function fetchParts(): Promise<Parts> {
+  return ensureParts({ progress, signal: stopping.signal })
+}
+
+async function up(): Promise<void> {
+  const parts = await fetchParts()
+  const step = progress.start('network')
+  const network = await createNetwork({ name: values.name, signal: stopping.signal })
+  try {
+    for (let i = 1; i <= Number(values.vms); i++) await network.addVm(`vm${i}`)
+    step.done(`${network.vms.length} VMs`)
+    print({ event: 'up', parts, ...describe(network) }, guide(network))
+    await stopped()
+  } finally {
+    const cleaning = progress.start('taking the network away')
+    await network.close()
+    cleaning.done()
+  }
+}
+
+function stopped(): Promise<void> {
+  return new Promise((resolve) => {
+    if (stopping.signal.aborted) return resolve()
+    // Signal handlers keep no process alive.
+    const alive = setInterval(() => {}, 60_000)
+    stopping.signal.addEventListener('abort', () => {
+      clearInterval(alive)
+      resolve()
+    })
+  })
+}
+
+function describe(network: Network) {
+  const { id, host, hostAddress, uplink, tempDir } = network
+  const vms = network.vms.map(({ name, namespace, address, address6, root }) => ({
+    name,
+    namespace,
+    address,
+    address6,
+    root,
+  }))
+  return { id, host: host.name, hostAddress, uplink, tempDir, vms }
+}
+
+function guide(network: Network): string {
+  const rows = [
+    ['host', `${network.hostAddress}, from here ${network.uplink.inside}`, network.host.path],
+    ...network.vms.map((vm) => [vm.name, `${vm.address}  ${vm.address6}`, vm.path]),
+  ]
+  const width = Math.max(...rows.map(([name = '']) => name.length))
+  const list = rows.map(
+    ([name = '', addresses, path]) =>
+      `  ${name.padEnd(width)}  ${addresses}\n  ${' '.repeat(width)}  nsenter --net=${path}`,
+  )
+  return [`Testbed ${network.id} is up. Ctrl-C takes it away.`, '', ...list, ''].join('\n')
+}
+
+function print(result: object, text: string): void {
+  process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : `${text}\n`)
+}
+
+async function run(command: string): Promise<void> {
+  if (values.help) process.stdout.write(usage)
+  else if (command === 'up') await up()
+  else if (command === 'fetch') {
+    const parts = await fetchParts()
+    print(
+      { event: 'parts', ...parts },
+      `Istio ${parts.istioVersion} and Envoy ${parts.envoyVersion} are in ${parts.cacheRoot}`,
+    )
+  } else if (command === 'clean') {
+    const collected = (await collectStale()).map((instance) => instance.id)
+    print(
+      { event: 'clean', collected },
+      collected.length === 0 ? 'Nothing was left.' : `Taken away: ${collected.join(', ')}`,
+    )
+  } else {
+    process.stderr.write(`There is no command ${command}.\n\n${usage}`)
+    process.exitCode = 2
+  }
+}
+
+try {
+  await run(positionals[0] ?? 'up')
+} catch (error) {
+  if (stopping.signal.aborted) process.exitCode = 130
+  else {
+    const known = error instanceof TestbedError
+    process.stderr.write(
+      known ? `${error.code}: ${error.message}\n${error.fix}\n` : `${(error as Error).stack}\n`,
+    )
+    process.exitCode = 1
+  }
+}
