@@ -1,0 +1,84 @@
+import { errorText } from '../../shared/errors.ts'
+import type { Log } from '../../shared/log.ts'
+import type { Audit, AuditEntry } from '../audit.ts'
+import type { Metrics } from '../metrics.ts'
+import type { VmRecord } from '../store/records.ts'
+import type { Census, Guard } from './guard.ts'
+
+/** Tells log, metrics and audit what happened to VMs. */
+export interface Chronicle {
+  /** A VM's record was written. */
+  written(vm: string, before: VmRecord, after: VmRecord): void
+  /** The guard began or ended to hold. */
+  guard(guard: Guard, census: Census): void
+}
+
+export interface ChronicleDeps {
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly audit: Pick<Audit, 'record'>
+}
+
+export function createChronicle(deps: ChronicleDeps): Chronicle {
+  const { log, metrics, audit } = deps
+
+  function record(entry: AuditEntry): void {
+    audit.record(entry).catch((error: unknown) => {
+      log.error('an audit record was not written', { action: entry.action, error: errorText(error) })
+    })
+  }
+
+  const done = (actor: string, action: string, vm: string, detail: string) =>
+    record({ actor, action, target: `vm/${vm}`, outcome: 'done', detail })
+
+  return {
+    written(vm, before, after) {
+      if (after.drain !== undefined && after.drain.by === `vm:${vm}` && before.drain?.by !== after.drain.by) {
+        done(`vm:${vm}`, 'vm.drain', vm, `${after.drain.reason}, then ${after.drain.after}`)
+      }
+      const result = drainResult(before, after)
+      if (result !== undefined) {
+        metrics.count('mooring_drains_total', { result })
+        log.info('a drain ended', { vm, pool: after.pool, result })
+        const found = after.conditions.find((c) => c.type === 'Drained')
+        done('controller', 'vm.drained', vm, found?.message ?? result)
+      }
+      if (before.phase === after.phase) return
+      metrics.count('mooring_transitions_total', { from: before.phase, to: after.phase })
+      log.info('a VM changed phase', { vm, pool: after.pool, from: before.phase, to: after.phase })
+      if (after.phase === 'lost') {
+        metrics.count('mooring_vanished_total', { pool: after.pool })
+        done('controller', 'vm.lost', vm, `not heard from in time; it was ${before.phase}`)
+      }
+      if (after.phase === 'left') done('controller', 'vm.left', vm, leaving(before, after))
+    },
+    guard(guard, census) {
+      metrics.set('mooring_closing_held', {}, guard.holding ? 1 : 0)
+      const detail = `${census.silent} of ${census.total} VMs silent`
+      record({
+        actor: 'controller',
+        action: guard.holding ? 'guard.hold' : 'guard.release',
+        target: 'fleet',
+        outcome: 'done',
+        detail,
+      })
+      if (guard.holding) log.error('mass loss is not believed, closing is held', { ...census })
+      else log.warn('mass loss is over, closing is not held any more', { ...census })
+    },
+  }
+}
+
+function drainResult(before: VmRecord, after: VmRecord): 'quiet' | 'deadline' | 'silent' | undefined {
+  const old = before.conditions.find((c) => c.type === 'Drained')
+  const now = after.conditions.find((c) => c.type === 'Drained')
+  if (now === undefined || now.status === old?.status) return undefined
+  if (now.status === 'False') return 'silent'
+  return now.reason === 'Quiet' ? 'quiet' : 'deadline'
+}
+
+function leaving(before: VmRecord, after: VmRecord): string {
+  if (after.revoked !== undefined) return `removed by ${after.revoked.by}`
+  if (before.phase === 'lost') return 'not heard from for the whole grace period'
+  if (before.drain !== undefined) return `drained: ${before.drain.reason}, wished by ${before.drain.by}`
+  return 'its agent said so'
+}

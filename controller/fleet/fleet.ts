@@ -1,0 +1,333 @@
+import type { Bundle } from '../../shared/api/bundle.ts'
+import { createBackoff } from '../../shared/backoff.ts'
+import type { Clock } from '../../shared/clock.ts'
+import { errorText, MooringError } from '../../shared/errors.ts'
+import { hasEntry } from '../../shared/lifecycle.ts'
+import type { Log } from '../../shared/log.ts'
+import type { Audit } from '../audit.ts'
+import type { Effects } from '../effects.ts'
+import { bundle } from '../mesh/bundle.ts'
+import type { Mesh } from '../mesh/mesh.ts'
+import type { Metrics } from '../metrics.ts'
+import type { ResourceStore } from '../store/resource-store.ts'
+import { createChronicle } from './chronicle.ts'
+import { explain, type VmExplanation } from './explain.ts'
+import { createInventory } from './inventory.ts'
+import { createLiveness } from './liveness.ts'
+import { createQueue } from './queue.ts'
+import { createReconcile } from './reconcile.ts'
+import { type Change, countPhases, createRoster } from './roster.ts'
+import { createStreams, type StreamPeer, type StreamSocket } from './streams.ts'
+import { termsOf } from './terms.ts'
+import { createUpkeep } from './upkeep.ts'
+import { type VmView, vmView } from './views.ts'
+import { createWishes, type DrainWish, type RemovalWish } from './wishes.ts'
+
+/** What changed in the eyes of who watches. */
+export type FleetEvent =
+  | { readonly kind: 'vm'; readonly view: VmView }
+  | { readonly kind: 'gone'; readonly id: string }
+
+/** All VMs: what is to be the case with them, and what is. */
+export interface Fleet {
+  /** Reads what is there, and begins to bring everything to where it should be. */
+  start(signal: AbortSignal): Promise<void>
+  /** Something about this VM may have changed. */
+  enqueue(vm: string): void
+  enqueuePool(name: string): void
+  /** Brings the VM to rest now: after an admission, its entry is written and every older one at its address is gone. */
+  settle(vm: string, signal: AbortSignal): Promise<void>
+  /** All that the VM needs to be in the mesh, with a fresh token. */
+  bundle(vm: string, signal: AbortSignal): Promise<Bundle>
+  /** Takes over an authenticated stream of an agent. */
+  attach(socket: StreamSocket, peer: StreamPeer): void
+  /** Throws `NOT_FOUND`. The wish is written when this resolves. */
+  requestDrain(vm: string, wish: DrainWish): Promise<void>
+  /** Throws `NOT_FOUND`. The wish is written when this resolves. */
+  remove(vm: string, wish: RemovalWish): Promise<void>
+  /** Whether another VM must not have this one's address. */
+  isLive(vm: string): boolean
+  view(vm: string): Promise<VmView | undefined>
+  views(pool?: string): Promise<readonly VmView[]>
+  explain(vm: string): Promise<VmExplanation | undefined>
+  subscribe(listener: (event: FleetEvent) => void): () => void
+  /** Whether nothing waits to be done; what waits for a time does not count. */
+  readonly idle: boolean
+  /** Agents are told to come back later; nothing in the mesh changes. */
+  close(): Promise<void>
+}
+
+/** Durations of the fleet; pools have their own for their VMs. */
+export interface FleetSettings {
+  /** How long agents have to come back after a start of the controller, beyond `lostAfterSeconds`. @defaultValue 15 s */
+  readonly reconnectWindowMs?: number
+  /** How often everything is compared with what it should be. @defaultValue 60 s */
+  readonly resyncMs?: number
+  /** Life of a workload token. @defaultValue 1 h */
+  readonly tokenTtlSeconds?: number
+  /** Longest wait for istiod before a drain goes on. @defaultValue 2 s */
+  readonly takenWithinMs?: number
+  /** How many VMs are worked on at a time. @defaultValue 32 */
+  readonly parallel?: number
+}
+
+export interface FleetDeps {
+  readonly store: ResourceStore
+  readonly mesh: Mesh
+  readonly clock: Clock
+  readonly log: Log
+  readonly audit: Pick<Audit, 'record'>
+  readonly effects: Effects
+  readonly metrics: Metrics
+  /** Name of this controller, unique among replicas. */
+  readonly instance: string
+  readonly settings?: FleetSettings
+  /** Source of the jitter. */
+  readonly random?: () => number
+}
+
+const poolsKey = 'pools'
+const resyncKey = 'resync'
+const vmKey = (vm: string) => `vm/${vm}`
+
+// A change that is no transition is written after this time, so that many cost one write.
+const soonMs = 1_000
+
+export function createFleet(deps: FleetDeps): Fleet {
+  const { store, mesh, clock, log, metrics, effects } = deps
+  const {
+    reconnectWindowMs = 15_000,
+    resyncMs = 60_000,
+    tokenTtlSeconds = 3_600,
+    takenWithinMs = 2_000,
+    parallel = 32,
+  } = deps.settings ?? {}
+  const jitter = deps.random === undefined ? {} : { random: deps.random }
+  // Replicas that started together must not look at everything together for ever.
+  const resyncPause = createBackoff({
+    ...jitter,
+    floorMs: 0.75 * resyncMs,
+    baseMs: 1.25 * resyncMs,
+    maxMs: 1.25 * resyncMs,
+  })
+  const listeners = new Set<(event: FleetEvent) => void>()
+  const stop = new AbortController()
+  let unsubscribe = () => {}
+
+  const chronicle = createChronicle(deps)
+  const inventory = createInventory({ mesh, effects })
+  const roster = createRoster({ store, changed: rosterChanged })
+  const wishes = createWishes({ store, effects, clock })
+  const upkeep = createUpkeep({ store, inventory, roster, log })
+  const queue = createQueue({
+    clock,
+    work,
+    parallel,
+    retry: { baseMs: 200, maxMs: 30_000 },
+    ...jitter,
+    onDone: (key, { ms, error }) => {
+      metrics.count('mooring_reconciles_total', { result: error === undefined ? 'done' : 'failed' })
+      metrics.observe('mooring_reconcile_seconds', {}, ms / 1_000)
+      if (error !== undefined && !stop.signal.aborted) {
+        log.warn('a reconciliation failed and is tried again', { of: key, error: errorText(error) })
+      }
+    },
+  })
+  const liveness = createLiveness({
+    clock,
+    reconnectWindowMs,
+    changed: (vm) => queue.add(vmKey(vm)),
+    guardChanged: chronicle.guard,
+    stalled: (ms) => log.warn('the controller did not run for a while, silence is counted anew', { ms }),
+  })
+  const streams = createStreams({
+    clock,
+    log,
+    metrics,
+    heard: liveness.heard,
+    changed: (vm, urgency) => {
+      if (urgency === 'now') queue.add(vmKey(vm))
+      else queue.addAfter(vmKey(vm), soonMs)
+      tell(vm)
+    },
+  })
+  const reconcile = createReconcile({
+    ...deps,
+    inventory,
+    roster,
+    streams,
+    liveness,
+    chronicle,
+    takenWithinMs,
+  })
+
+  metrics.onRead(() => {
+    metrics.set('mooring_streams', {}, streams.open)
+    metrics.set('mooring_queue_depth', {}, queue.depth)
+    metrics.reset('mooring_vms')
+    for (const pool of roster.pools().keys()) {
+      const counts = countPhases([...roster.vms().values()].filter((record) => record.pool === pool))
+      for (const [phase, count] of Object.entries(counts)) metrics.set('mooring_vms', { pool, phase }, count)
+    }
+  })
+
+  async function work(key: string, signal: AbortSignal): Promise<void> {
+    if (key === poolsKey) return upkeep.pools(signal)
+    if (key === resyncKey) return resync(signal)
+    const { wakeAt } = await reconcile(key.slice(vmKey('').length), signal)
+    if (wakeAt !== undefined) queue.addAfter(key, wakeAt - clock.now())
+  }
+
+  async function resync(signal: AbortSignal): Promise<void> {
+    queue.addAfter(resyncKey, resyncPause.next())
+    await inventory.load(signal)
+    await roster.load()
+    queue.add(poolsKey)
+    for (const vm of await upkeep.suspects()) queue.add(vmKey(vm))
+  }
+
+  function rosterChanged(change: Change): void {
+    if (change.kind === 'pool') {
+      queue.add(poolsKey)
+      // Entry, terms and bundle of each of its VMs follow the pool.
+      for (const [vm, record] of roster.vms()) if (record.pool === change.name) queue.add(vmKey(vm))
+      return
+    }
+    const { name, before, after } = change
+    queue.add(vmKey(name))
+    if (after === undefined) emit({ kind: 'gone', id: name })
+    else tell(name)
+    // Who waits for its address may have it now, or has lost it.
+    const moved =
+      before === undefined || after === undefined || hasEntry(before.phase) !== hasEntry(after.phase)
+    const record = after ?? before
+    if (!moved || record === undefined) return
+    for (const other of roster.at(record)) if (other !== name) queue.add(vmKey(other))
+  }
+
+  function tell(vm: string): void {
+    if (listeners.size === 0) return
+    const view = viewOf(vm)
+    if (view !== undefined) emit({ kind: 'vm', view })
+  }
+
+  function emit(event: FleetEvent): void {
+    for (const listener of [...listeners]) {
+      try {
+        listener(event)
+      } catch (error) {
+        log.error('a listener of the fleet failed', { error: errorText(error) })
+      }
+    }
+  }
+
+  function viewOf(vm: string): VmView | undefined {
+    const record = roster.vm(vm)
+    if (record === undefined) return undefined
+    const { trustDomain } = mesh.facts()
+    const pool = roster.pool(record.pool)
+    return vmView({
+      vm,
+      record,
+      pool,
+      session: streams.session(vm),
+      hearing: liveness.hearing(vm),
+      trustDomain,
+    })
+  }
+
+  async function load(signal: AbortSignal): Promise<void> {
+    const backoff = createBackoff({ ...jitter, baseMs: 200, maxMs: 5_000 })
+    for (;;) {
+      try {
+        await inventory.load(signal)
+        return await roster.load()
+      } catch (error) {
+        signal.throwIfAborted()
+        log.warn('the fleet cannot be read yet', { error: errorText(error) })
+        await clock.sleep(backoff.next(), signal)
+      }
+    }
+  }
+
+  return {
+    async start(signal) {
+      unsubscribe = store.onChange((kind, name) => {
+        if (kind !== 'vm' && kind !== 'pool') return
+        roster.refresh(kind, name).catch((error: unknown) => {
+          log.warn('a change in the store was not read', { kind, name, error: errorText(error) })
+          queue.add(resyncKey)
+        })
+      })
+      await load(AbortSignal.any([signal, stop.signal]))
+      queue.add(poolsKey)
+      for (const vm of await upkeep.suspects()) queue.add(vmKey(vm))
+      queue.addAfter(resyncKey, resyncPause.next())
+    },
+    enqueue: (vm) => queue.add(vmKey(vm)),
+    enqueuePool(name) {
+      rosterChanged({ kind: 'pool', name })
+    },
+    settle: (vm, signal) => queue.runNow(vmKey(vm), signal),
+    async bundle(vm, signal) {
+      const stored = await store.get('vm', vm)
+      if (stored === undefined) throw new MooringError('NOT_FOUND', { detail: `vm/${vm}` })
+      const { value: record } = stored
+      const poolName = record.pool
+      const pool = (await store.get('pool', poolName))?.value
+      if (pool === undefined) throw new MooringError('POOL_UNKNOWN', { detail: poolName })
+      if (record.revoked !== undefined) throw new MooringError('KEY_REVOKED', { detail: vm })
+      const { namespace, serviceAccount } = pool.spec
+      const request = { namespace, serviceAccount, vm, ttlSeconds: tokenTtlSeconds }
+      const token = await effects.run('token-minted', () => mesh.mint(request, signal))
+      // Written before the token is out: a certificate may be had with it until its last moment.
+      await wishes.certificateUntil(vm, token.expiresAt + termsOf(pool).certificateTtlMs)
+      return bundle({ vm, record, poolName, pool, facts: mesh.facts(), token })
+    },
+    attach: streams.attach,
+    async requestDrain(vm, wish) {
+      await wishes.drain(vm, wish)
+      queue.add(vmKey(vm))
+    },
+    async remove(vm, wish) {
+      await wishes.remove(vm, wish)
+      queue.add(vmKey(vm))
+    },
+    isLive(vm) {
+      const record = roster.vm(vm)
+      // One that was admitted this instant may not be read yet.
+      if (record === undefined) return true
+      if (!hasEntry(record.phase) || record.phase === 'lost') return false
+      return liveness.hearing(vm).state !== 'vanished'
+    },
+    view: async (vm) => viewOf(vm),
+    views: async (pool) =>
+      [...roster.vms().entries()].flatMap(([vm, record]) => {
+        const view = pool === undefined || record.pool === pool ? viewOf(vm) : undefined
+        return view === undefined ? [] : [view]
+      }),
+    async explain(vm) {
+      const record = roster.vm(vm)
+      const view = viewOf(vm)
+      if (record === undefined || view === undefined) return undefined
+      const terms = termsOf(roster.pool(record.pool))
+      const hearing = liveness.hearing(vm)
+      return explain({ vm, record, terms, hearing, connected: view.connected, now: clock.now() })
+    },
+    subscribe(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    get idle() {
+      return queue.idle
+    },
+    async close() {
+      stop.abort(new MooringError('UNAVAILABLE', { detail: 'the controller stops' }))
+      unsubscribe()
+      listeners.clear()
+      liveness.close()
+      await queue.close()
+      streams.close()
+    },
+  }
+}

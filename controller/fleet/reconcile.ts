@@ -1,0 +1,212 @@
+import type { Clock } from '../../shared/clock.ts'
+import { withCondition } from '../../shared/conditions.ts'
+import { errorText, isMooringError, MooringError } from '../../shared/errors.ts'
+import { hasEntry } from '../../shared/lifecycle.ts'
+import type { Log } from '../../shared/log.ts'
+import type { Effects } from '../effects.ts'
+import { bundleRevision } from '../mesh/bundle.ts'
+import type { Mesh, ObjectRef } from '../mesh/mesh.ts'
+import { evictionPolicy, refOf, workloadEntry } from '../mesh/objects.ts'
+import { effectivePool } from '../mesh/pool-defaults.ts'
+import type { VmRecord } from '../store/records.ts'
+import type { ResourceStore } from '../store/resource-store.ts'
+import type { Chronicle } from './chronicle.ts'
+import { type Inventory, keyOf, placeOf } from './inventory.ts'
+import type { Liveness } from './liveness.ts'
+import { type Action, plan } from './plan.ts'
+import type { Roster } from './roster.ts'
+import type { SessionFacts } from './session.ts'
+import type { Situation } from './situation.ts'
+import type { Streams } from './streams.ts'
+import { termsOf } from './terms.ts'
+
+/** Brings one VM to where its plan wants it; safe to repeat and to be killed in. */
+export type Reconcile = (vm: string, signal: AbortSignal) => Promise<{ readonly wakeAt?: number }>
+
+export interface ReconcileDeps {
+  readonly store: ResourceStore
+  readonly mesh: Mesh
+  readonly clock: Clock
+  readonly log: Log
+  readonly effects: Effects
+  readonly inventory: Inventory
+  readonly roster: Roster
+  readonly streams: Streams
+  readonly liveness: Liveness
+  readonly chronicle: Chronicle
+  readonly instance: string
+  /** Longest wait for istiod before a drain goes on without it. */
+  readonly takenWithinMs: number
+}
+
+// A plan settles in three passes; more means that others write the same record all the time.
+const mostPasses = 12
+
+export function createReconcile(deps: ReconcileDeps): Reconcile {
+  const { store, mesh, clock, log, effects, inventory, roster, streams, liveness, chronicle } = deps
+
+  return async (vm, signal) => {
+    for (let pass = 0; pass < mostPasses; pass += 1) {
+      signal.throwIfAborted()
+      const stored = await store.get('vm', vm)
+      if (stored === undefined) {
+        await clear(vm, signal)
+        return {}
+      }
+      if (roster.pool(stored.value.pool) === undefined) await roster.refresh('pool', stored.value.pool)
+      const situation = gather(vm, stored.value)
+      expect(situation)
+      const { actions, wakeAt } = plan(situation)
+      if (actions.length === 0) return wakeAt === undefined ? {} : { wakeAt }
+      try {
+        for (const action of actions) await carryOut(action, situation, stored.version, signal)
+      } catch (error) {
+        // Somebody else wrote the record: what they wrote is planned for next.
+        if (isMooringError(error, 'CONFLICT')) continue
+        await note(vm, error)
+        throw error
+      }
+    }
+    throw new MooringError('CONFLICT', { detail: `vm/${vm} does not come to rest` })
+  }
+
+  function gather(vm: string, record: VmRecord): Situation {
+    const pool = roster.pool(record.pool)
+    const own = pool && refOf(workloadEntry({ vm, record, pool, poolName: record.pool, health: 'none' }))
+    const ownKey = own && keyOf(own)
+    const place = placeOf(record.address, pool && effectivePool(pool.spec).network)
+    const session = sessionOf(vm, record)
+    return {
+      vm,
+      record,
+      pool,
+      terms: termsOf(pool),
+      entry: own && inventory.held(own),
+      eviction: inventory.held(refOf(evictionPolicy(vm, record))),
+      strays: inventory.entriesNamed(vm).filter((ref) => keyOf(ref) !== ownKey),
+      addressOwner: roster.ownerOf(vm, record),
+      rivals: inventory.entriesAt(place).filter((ref) => ref.name !== vm),
+      foreignEvictions: evictionsAt(vm, record),
+      otherEndpoints: roster.otherEndpoints(vm, record),
+      session,
+      hearing: liveness.hearing(vm),
+      revision:
+        session === undefined || pool === undefined
+          ? ''
+          : bundleRevision({ vm, record, pool, poolName: record.pool, facts: mesh.facts() }),
+      instance: deps.instance,
+      now: clock.now(),
+    }
+  }
+
+  function sessionOf(vm: string, record: VmRecord): SessionFacts | undefined {
+    const session = streams.session(vm)
+    if (session === undefined || session.keyThumbprint === record.keyThumbprint) return session
+    streams.reject(vm)
+    return undefined
+  }
+
+  function evictionsAt(vm: string, record: VmRecord): ObjectRef[] {
+    const refs: ObjectRef[] = []
+    for (const other of roster.at(record)) {
+      const removed = roster.vm(other)
+      if (other === vm || removed?.revoked === undefined) continue
+      const ref = refOf(evictionPolicy(other, removed))
+      if (inventory.held(ref) !== undefined) refs.push(ref)
+    }
+    return refs
+  }
+
+  /** Tells the liveness how long this VM may be silent, and what its silence would mean. */
+  function expect({ vm, record, terms }: Situation): void {
+    if (!hasEntry(record.phase)) {
+      liveness.forget(vm)
+      return
+    }
+    const wasHeld = record.conditions.some((c) => c.type === 'Connected' && c.reason === 'MassLoss')
+    liveness.expect(vm, {
+      heartbeatMs: terms.heartbeatMs,
+      lostAfterMs: terms.lostAfterMs,
+      graceMs: terms.graceMs,
+      since: record.admittedAt,
+      // Those that join prove nothing yet, and those that drain are expected to fall silent.
+      guarded: record.phase === 'joined' || record.phase === 'ready' || record.phase === 'unhealthy',
+      ...(wasHeld && { heldSince: record.lastSeenAt }),
+    })
+  }
+
+  async function carryOut(action: Action, situation: Situation, version: string, signal: AbortSignal) {
+    const { vm, record, session } = situation
+    switch (action.do) {
+      case 'remove-entry':
+        return inventory.removeEntry(action.ref, action.stale, signal)
+      case 'apply-entry':
+        return inventory.applyEntry(action.object, signal)
+      case 'apply-eviction':
+        return inventory.applyEviction(action.object, signal)
+      case 'lift-eviction':
+        return inventory.liftEviction(action.ref, signal)
+      case 'write':
+        await write(vm, action.record, version)
+        return chronicle.written(vm, record, action.record)
+      case 'forget':
+        await effects.run('vm-written', () => store.commit([{ remove: 'vm', name: vm, version }]))
+        return roster.refresh('vm', vm)
+      case 'await-taken':
+        return awaitTaken(action.ref, signal)
+      case 'send':
+        if (session === undefined) return
+        if (action.message.kind !== 'drain') return void streams.send(vm, session, action.message)
+        return effects.run('drain-sent', () => void streams.send(vm, session, action.message, record.drain))
+      case 'farewell':
+        return streams.farewell(vm, action.revoked)
+    }
+  }
+
+  async function write(vm: string, record: VmRecord, version: string): Promise<void> {
+    await effects.run('vm-written', () => store.commit([{ put: 'vm', name: vm, value: record, version }]))
+    await roster.refresh('vm', vm)
+  }
+
+  async function awaitTaken(ref: ObjectRef, signal: AbortSignal): Promise<void> {
+    const limit = new AbortController()
+    const done = new AbortController()
+    clock.sleep(deps.takenWithinMs, done.signal).then(
+      () => limit.abort(new MooringError('MESH_LAGS')),
+      () => {},
+    )
+    try {
+      await mesh.taken(ref, AbortSignal.any([signal, limit.signal]))
+    } catch (error) {
+      signal.throwIfAborted()
+      // The agent measures quiet on its own Envoy, so a drain without istiod's word is slower, not lossy.
+      log.warn('istiod has not confirmed that an endpoint is closed', { ...ref, error: errorText(error) })
+    } finally {
+      done.abort()
+    }
+  }
+
+  /** A VM without a record has nothing in the mesh. */
+  async function clear(vm: string, signal: AbortSignal): Promise<void> {
+    liveness.forget(vm)
+    for (const ref of inventory.entriesNamed(vm)) await inventory.removeEntry(ref, false, signal)
+    streams.farewell(vm, false)
+    await roster.refresh('vm', vm)
+  }
+
+  /** Puts into the record why its entry could not be written; a retry follows in any case. */
+  async function note(vm: string, error: unknown): Promise<void> {
+    if (!isMooringError(error) || !error.code.startsWith('MESH_')) return
+    const stored = await store.get('vm', vm)
+    if (stored === undefined) return
+    const conditions = withCondition(
+      stored.value.conditions,
+      { type: 'EntryWritten', status: 'False', reason: error.code, message: error.detail ?? error.title },
+      clock.now(),
+    )
+    if (conditions === stored.value.conditions) return
+    await write(vm, { ...stored.value, conditions }, stored.version).catch((failure: unknown) =>
+      log.debug('a mesh fault was not noted', { vm, error: errorText(failure) }),
+    )
+  }
+}

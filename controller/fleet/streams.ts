@@ -1,0 +1,277 @@
+import { Value } from 'typebox/value'
+import { type AgentStatus, closeCodes, type Down, Up } from '../../shared/api/stream.ts'
+import { compatibleWire, limits } from '../../shared/api/wire.ts'
+import type { Clock } from '../../shared/clock.ts'
+import type { Log } from '../../shared/log.ts'
+import type { Metrics } from '../metrics.ts'
+import type { DesiredDrain } from '../store/records.ts'
+import { printable } from './findings.ts'
+import { type SessionFacts, told } from './session.ts'
+
+/** One WebSocket, as little of it as is needed. */
+export interface StreamSocket {
+  send(text: string): void
+  close(code: number, reason: string): void
+  /** Drops the connection without a word. */
+  terminate(): void
+  onMessage(listener: (text: string) => void): void
+  onClose(listener: () => void): void
+}
+
+/** Who is at the other end: proven by its certificate. */
+export interface StreamPeer {
+  readonly vm: string
+  readonly keyThumbprint: string
+  readonly address: string
+}
+
+/** What came up a stream, by how soon it matters. */
+export type Urgency = 'now' | 'soon'
+
+/** The agents' streams. One per VM counts: the newest that said hello. */
+export interface Streams {
+  attach(socket: StreamSocket, peer: StreamPeer): void
+  session(vm: string): SessionFacts | undefined
+  /** Sends into the stream that `session` describes; into no newer one, and into none that is closed. */
+  send(vm: string, session: SessionFacts, message: Down, drain?: DesiredDrain): boolean
+  /** Ends a stream that does not speak for this VM, and forgets what was said in it. */
+  reject(vm: string): void
+  /** Says that the entry is gone, ends the stream and forgets all that was said in it. */
+  farewell(vm: string, revoked: boolean): void
+  /** How many streams are open. */
+  readonly open: number
+  close(): void
+}
+
+export interface StreamsDeps {
+  readonly clock: Clock
+  readonly log: Log
+  readonly metrics: Metrics
+  /** Something came from this VM. */
+  readonly heard: (vm: string) => void
+  /** What a VM said or the state of its stream changed. */
+  readonly changed: (vm: string, urgency: Urgency) => void
+}
+
+// An agent that says nothing holds a place for no longer than this.
+const helloWithinMs = 5_000
+// Messages in a burst, and per second in the long run: heartbeats of the shortest allowed period fit well.
+const burst = 120
+const perSecond = 30
+const factLimit = 64
+
+type Kind = Up['kind']
+const kinds: ReadonlySet<string> = new Set<Kind>([
+  'hello',
+  'heartbeat',
+  'status',
+  'facts',
+  'drain-request',
+  'drained',
+  'left',
+])
+
+interface Stream {
+  readonly socket: StreamSocket
+  readonly peer: StreamPeer
+  readonly hello: AbortController
+  facts: SessionFacts | undefined
+  isClosed: boolean
+  tokens: number
+  refilledAt: number
+}
+
+export function createStreams(deps: StreamsDeps): Streams {
+  const { clock, log, metrics, heard, changed } = deps
+  /** The stream that speaks for each VM, or the last that did. */
+  const current = new Map<string, Stream>()
+  const attached = new Set<Stream>()
+
+  function attach(socket: StreamSocket, peer: StreamPeer): void {
+    const stream: Stream = {
+      socket,
+      peer,
+      hello: new AbortController(),
+      facts: undefined,
+      isClosed: false,
+      tokens: burst,
+      refilledAt: clock.now(),
+    }
+    attached.add(stream)
+    socket.onMessage((text) => {
+      if (!stream.isClosed) receive(stream, text)
+    })
+    socket.onClose(() => ended(stream))
+    clock.sleep(helloWithinMs, stream.hello.signal).then(
+      () => end(stream, closeCodes.protocol, 'no hello'),
+      () => {},
+    )
+  }
+
+  function receive(stream: Stream, text: string): void {
+    if (!takeToken(stream)) {
+      log.warn('an agent sends too much', { vm: stream.peer.vm, address: stream.peer.address })
+      end(stream, closeCodes.busy, 'too many messages')
+      return
+    }
+    const message = parse(text)
+    if (message === 'invalid') refuse(stream, 'malformed message')
+    else if (message === 'incompatible') end(stream, closeCodes.version, 'wire version')
+    else if (message !== 'unknown') hear(stream, message)
+  }
+
+  function hear(stream: Stream, message: Up): void {
+    metrics.count('mooring_stream_messages_total', { kind: message.kind })
+    if (message.kind === 'hello') {
+      greet(stream, message)
+      return
+    }
+    if (stream.facts === undefined) {
+      refuse(stream, 'hello must come first')
+      return
+    }
+    heard(stream.peer.vm)
+    const urgency = take(stream, stream.facts, message)
+    if (urgency !== undefined) changed(stream.peer.vm, urgency)
+  }
+
+  function greet(stream: Stream, hello: Extract<Up, { kind: 'hello' }>): void {
+    if (stream.facts !== undefined) {
+      refuse(stream, 'a second hello')
+      return
+    }
+    const { vm, keyThumbprint } = stream.peer
+    const { agentVersion, bootId, status } = hello
+    stream.hello.abort()
+    stream.facts = { state: 'greeting', epoch: 0, keyThumbprint, agentVersion, bootId, status, left: false }
+    const old = current.get(vm)
+    // From here on the old one is not listened to; its end is no event.
+    current.set(vm, stream)
+    if (old !== undefined) end(old, closeCodes.replaced, 'a newer stream took over')
+    heard(vm)
+    changed(vm, 'now')
+  }
+
+  function refuse(stream: Stream, reason: string): void {
+    log.warn('an agent broke the protocol', { vm: stream.peer.vm, address: stream.peer.address, reason })
+    end(stream, closeCodes.protocol, reason)
+  }
+
+  function end(stream: Stream, code: number, reason: string): void {
+    if (stream.isClosed) return
+    stream.socket.close(code, reason)
+    ended(stream)
+  }
+
+  function ended(stream: Stream): void {
+    if (stream.isClosed) return
+    stream.isClosed = true
+    stream.hello.abort()
+    attached.delete(stream)
+    if (stream.facts === undefined || current.get(stream.peer.vm) !== stream) return
+    stream.facts = { ...stream.facts, state: 'closed' }
+    // Soon, not now: most streams that end are opened again at once, and that is worth no write.
+    changed(stream.peer.vm, 'soon')
+  }
+
+  function takeToken(stream: Stream): boolean {
+    const now = clock.now()
+    stream.tokens = Math.min(burst, stream.tokens + ((now - stream.refilledAt) * perSecond) / 1_000)
+    stream.refilledAt = now
+    stream.tokens -= 1
+    return stream.tokens >= 0
+  }
+
+  return {
+    attach,
+    session: (vm) => current.get(vm)?.facts,
+    send(vm, session, message, drain) {
+      const stream = current.get(vm)
+      if (stream === undefined || stream.isClosed || stream.facts?.state !== session.state) return false
+      if (session.epoch !== stream.facts.epoch) return false
+      stream.facts = told(stream.facts, message, drain)
+      stream.socket.send(JSON.stringify(message))
+      return true
+    },
+    reject(vm) {
+      const stream = current.get(vm)
+      current.delete(vm)
+      if (stream !== undefined) end(stream, closeCodes.revoked, 'not the key of this VM')
+    },
+    farewell(vm, revoked) {
+      const stream = current.get(vm)
+      if (stream === undefined) return
+      // First: what it said belongs to a life that is over, also when it joins anew this instant.
+      current.delete(vm)
+      if (stream.isClosed) return
+      stream.socket.send(JSON.stringify({ kind: 'bye', revoked } satisfies Down))
+      if (revoked) end(stream, closeCodes.revoked, 'removed')
+      else end(stream, 1000, 'left')
+    },
+    get open() {
+      return attached.size
+    },
+    close() {
+      for (const stream of [...attached]) end(stream, closeCodes.busy, 'the controller stops')
+    },
+  }
+}
+
+function parse(text: string): Up | 'invalid' | 'unknown' | 'incompatible' {
+  if (text.length > limits.streamMessage) return 'invalid'
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return 'invalid'
+  }
+  if (typeof value !== 'object' || value === null) return 'invalid'
+  const { kind, wire } = value as { kind?: unknown; wire?: unknown }
+  if (typeof kind !== 'string') return 'invalid'
+  // A newer agent may know kinds that this controller does not.
+  if (!kinds.has(kind)) return kind.length <= 64 ? 'unknown' : 'invalid'
+  // Before the schema: an agent of another age may shape its hello differently.
+  if (kind === 'hello' && Number.isInteger(wire) && !compatibleWire(wire as number)) return 'incompatible'
+  return Value.Check(Up, value) ? value : 'invalid'
+}
+
+/** Takes in what a stream says; returns how soon somebody should look at it, or undefined for not at all. */
+function take(
+  stream: Stream,
+  facts: SessionFacts,
+  message: Exclude<Up, { kind: 'hello' }>,
+): Urgency | undefined {
+  switch (message.kind) {
+    case 'heartbeat':
+      return undefined
+    case 'status':
+      stream.facts = { ...facts, status: message.status }
+      return isTransition(facts.status, message.status) ? 'now' : 'soon'
+    case 'facts':
+      stream.facts = { ...facts, facts: bounded(message.facts) }
+      return 'soon'
+    case 'drain-request':
+      stream.facts = { ...facts, drainRequest: { reason: message.reason, after: message.after } }
+      return 'now'
+    case 'drained': {
+      const { result, openRequests, openConnections } = message
+      stream.facts = { ...facts, drained: { result, openRequests, openConnections } }
+      return 'now'
+    }
+    case 'left':
+      stream.facts = { ...facts, left: true }
+      return 'now'
+  }
+}
+
+function isTransition(old: AgentStatus, fresh: AgentStatus): boolean {
+  if (old.health !== fresh.health || old.bundleRevision !== fresh.bundleRevision) return true
+  return fresh.conditions.some(
+    (c) => !old.conditions.some((o) => o.type === c.type && o.status === c.status && o.reason === c.reason),
+  )
+}
+
+function bounded(facts: Readonly<Record<string, string>>): Record<string, string> {
+  const entries = Object.entries(facts).slice(0, factLimit)
+  return Object.fromEntries(entries.map(([name, text]) => [printable(name), printable(text)]))
+}
