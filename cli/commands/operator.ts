@@ -1,0 +1,81 @@
+import { type Command, Option } from 'commander'
+import { Type } from 'typebox'
+import { OperatorCreated, OperatorView, type Role, roles } from '../../shared/api/operator.ts'
+import { action, print } from '../action.ts'
+import { parseDuration, renderMoment } from '../duration.ts'
+import { createPrivateFile } from '../private-file.ts'
+import type { Session } from '../session.ts'
+import { renderTable } from '../table.ts'
+
+interface CreateOptions {
+  readonly role: Role
+  readonly pools?: string
+  readonly ttl?: string
+  readonly out?: string
+}
+
+/** `mooring operator ...`. */
+export function addOperatorCommands(program: Command, session: Session): void {
+  const operator = program.command('operator').description('who may use this interface, and for what')
+
+  const create = operator
+    .command('create')
+    .description('make an operator; the token is shown this once')
+    .argument('<name>')
+    .addOption(new Option('--role <role>', 'what the operator may do').choices(roles).makeOptionMandatory())
+    .option('--pools <names>', 'pools, with commas between them; all when absent')
+    .option('--ttl <duration>', 'how long the token is valid: 8h, 30d')
+    .option('--out <file>', 'write the token to a file (mode 0600) instead of standard output')
+  action<CreateOptions>(create, async ([name = ''], options) => {
+    const body = {
+      name,
+      role: options.role,
+      ...(options.pools === undefined ? {} : { pools: options.pools.split(',').map((pool) => pool.trim()) }),
+      ...(options.ttl === undefined ? {} : { ttlSeconds: Math.round(parseDuration(options.ttl, '--ttl')) }),
+    }
+    const client = await session.client(options.context)
+    const file = options.out === undefined ? undefined : await createPrivateFile(options.out)
+    let created: OperatorCreated
+    try {
+      created = await client.call('POST', '/v1/operators', OperatorCreated, { body })
+    } catch (error) {
+      await file?.discard()
+      throw error
+    }
+    await file?.finish(`${created.token}\n`)
+    const { token, ...rest } = created
+    if (options.json === true) return print(session, options, file === undefined ? created : rest, () => [])
+    const expires = renderMoment(created.expiresAt, session.clock.now())
+    session.terminal.err(
+      `operator ${name} is ${created.role} of ${created.pools.join(', ')}, expires ${expires}\n`,
+    )
+    if (file === undefined) session.terminal.out(`${token}\n`)
+  })
+
+  action(operator.command('list').description('all operators'), async (_, options) => {
+    const client = await session.client(options.context)
+    const operators = await client.call('GET', '/v1/operators', Type.Array(OperatorView))
+    print(session, options, operators, () =>
+      renderTable(
+        {
+          head: ['NAME', 'ROLE', 'POOLS', 'EXPIRES'],
+          rows: operators.map((one) => [
+            one.name,
+            one.role,
+            one.pools.join(', '),
+            renderMoment(one.expiresAt, session.clock.now()),
+          ]),
+          empty: 'No operators.',
+        },
+        session.paint,
+      ),
+    )
+  })
+
+  const remove = operator.command('delete').description('take an operator its access').argument('<name>')
+  action(remove, async ([name = ''], options) => {
+    const client = await session.client(options.context)
+    await client.send('DELETE', `/v1/operators/${encodeURIComponent(name)}`)
+    print(session, options, { name, deleted: true }, () => [`operator ${name} deleted`])
+  })
+}

@@ -1,0 +1,57 @@
+import { Command, CommanderError } from 'commander'
+import { wireVersion } from '../shared/api/wire.ts'
+import { action, print } from './action.ts'
+import { addAuditCommand } from './commands/audit.ts'
+import { addLoginCommands } from './commands/login.ts'
+import { addOperatorCommands } from './commands/operator.ts'
+import { addPoolCommands } from './commands/pool.ts'
+import { addTokenCommands } from './commands/token.ts'
+import { addVmCommands } from './commands/vm.ts'
+import { addVmWatchCommand } from './commands/vm-watch.ts'
+import { exitCodeOf, exitCodes, failureJson, renderFailure } from './failure.ts'
+import { createSession, type SessionDeps } from './session.ts'
+
+const afterHelp = `
+Environment, over what \`mooring login\` stored:
+  MOORING_URL, MOORING_CA_FILE or MOORING_PIN, MOORING_TOKEN_FILE
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 not allowed, 4 the controller cannot be reached or trusted.
+`
+
+/** Runs one command line (without program and script name); gives the exit status, and never throws. */
+export async function runCli(argv: readonly string[], deps: SessionDeps): Promise<number> {
+  const session = createSession(deps)
+  const { terminal, paint } = session
+  const program = new Command('mooring')
+    .description('Virtual machines in an Istio mesh: pools, join tokens, VMs, and who did what.')
+    .option('--json', "print the interface's own JSON")
+    .option('--context <name>', 'which login to use, where there are several')
+    .addHelpText('after', afterHelp)
+    .showHelpAfterError('(`mooring --help` shows what there is)')
+    .configureOutput({ writeOut: terminal.out, writeErr: terminal.err })
+    .exitOverride()
+  addLoginCommands(program, session)
+  addPoolCommands(program, session)
+  addTokenCommands(program, session)
+  const vm = program.command('vm').description('the VMs')
+  addVmCommands(vm, session)
+  addVmWatchCommand(vm, session)
+  addOperatorCommands(program, session)
+  addAuditCommand(program, session)
+  action(program.command('version').description('version of this program'), async (_, options) => {
+    print(session, options, { version: deps.version, wire: wireVersion }, () => [deps.version])
+  })
+
+  try {
+    await program.parseAsync([...argv], { from: 'user' })
+    return exitCodes.ok
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
+    if (deps.signal.aborted) return exitCodes.interrupted
+    if (argv.includes('--json')) terminal.err(`${JSON.stringify(failureJson(error))}\n`)
+    else terminal.err(renderFailure(error, paint))
+    return exitCodeOf(error)
+  } finally {
+    session.close()
+  }
+}
