@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -31,7 +33,10 @@ t.test('the parts are there and run', async (t) => {
 t.test('the sidecar is packed the same way each time', async (t) => {
   const parts = await ensureParts({ progress: silentProgress })
   const kept = await bakeSidecar({ parts })
-  const again = await bakeSidecar({ parts, dir: t.testdir() })
+  // Not tap's folder: it is one for all runs of this file, and two may run at once.
+  const dir = await mkdtemp(join(tmpdir(), 'mooring-bake-'))
+  t.teardown(() => rm(dir, { recursive: true }))
+  const again = await bakeSidecar({ parts, dir })
   t.equal(again.sha256, kept.sha256)
   t.equal((await stat(kept.path)).size, kept.size)
   t.match((await mustRun('sha256sum', [kept.path])).stdout, kept.sha256)
