@@ -1,7 +1,4 @@
-import type { Static } from 'typebox'
-import type { Bundle } from '../../shared/api/bundle.ts'
 import type { JoinRequest, JoinResponse } from '../../shared/api/join.ts'
-import type { VmView } from '../../shared/api/operator.ts'
 import { compatibleWire, wireVersion } from '../../shared/api/wire.ts'
 import { createBackoff } from '../../shared/backoff.ts'
 import type { Clock } from '../../shared/clock.ts'
@@ -10,6 +7,7 @@ import type { Log } from '../../shared/log.ts'
 import type { Audit } from '../audit.ts'
 import { secretHash } from '../auth/secret-hash.ts'
 import type { Effects } from '../effects.ts'
+import type { Fleet } from '../fleet/fleet.ts'
 import type { Metrics } from '../metrics.ts'
 import { agentUri } from '../pki/agent-identity.ts'
 import type { Authority } from '../pki/authority.ts'
@@ -26,14 +24,7 @@ import type { Throttle } from './throttle.ts'
 import { tokenName } from './token.ts'
 
 /** What a join needs of the fleet. */
-export interface JoinFleet {
-  isLive(vm: string): boolean
-  view(vm: string): Promise<Pick<Static<typeof VmView>, 'connected' | 'lastHeard'> | undefined>
-  enqueue(vm: string): void
-  /** Resolves when the VM's WorkloadEntry is written. */
-  settle(vm: string, signal: AbortSignal): Promise<void>
-  bundle(vm: string, signal: AbortSignal): Promise<Bundle>
-}
+export type JoinFleet = Pick<Fleet, 'isLive' | 'view' | 'enqueue' | 'settle' | 'bundle'>
 
 export interface JoinSettings {
   readonly trustDomain: string

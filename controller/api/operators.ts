@@ -1,0 +1,103 @@
+import { Type } from 'typebox'
+import { Enrol, OperatorCreate, OperatorCreated, OperatorView } from '../../shared/api/operator.ts'
+import { limits, operatorPaths } from '../../shared/api/wire.ts'
+import { isMooringError } from '../../shared/errors.ts'
+import type { Audit } from '../audit.ts'
+import type { Operators } from '../auth/operators.ts'
+import type { Principal } from '../auth/policy.ts'
+import { type App, anyone, audited, NameParams, NoContent, operator, principalOf } from './app.ts'
+
+export interface OperatorRoutesDeps {
+  readonly operators: Operators
+  readonly audit: Audit
+  /** Enrolments that one source may try in a minute. */
+  readonly enrolmentsPerMinute: number
+}
+
+/** Who may use the interface. */
+export function operatorRoutes(app: App, deps: OperatorRoutesDeps): void {
+  const { operators, audit, enrolmentsPerMinute } = deps
+  app.route({
+    method: 'POST',
+    url: operatorPaths.enrol,
+    bodyLimit: limits.operator,
+    config: { access: anyone, rateLimit: { max: enrolmentsPerMinute, timeWindow: 60_000, groupId: 'enrol' } },
+    schema: {
+      summary: 'Become an administrator by the one-time code',
+      tags: ['operators'],
+      body: Enrol,
+      response: { 200: OperatorCreated },
+    },
+    handler: async (request) => {
+      const { code, name } = request.body
+      const entry = { action: 'operator.enrol', target: `operator/${name}`, address: request.ip }
+      try {
+        const created = await operators.enrol(code, name)
+        await audit.record({ ...entry, actor: `operator:${name}`, outcome: 'done' })
+        return created
+      } catch (error) {
+        if (isMooringError(error, 'ENROLMENT_INVALID')) {
+          await audit.record({ ...entry, actor: 'anonymous', outcome: 'denied', code: error.code })
+        }
+        throw error
+      }
+    },
+  })
+  app.route({
+    method: 'GET',
+    url: '/v1/whoami',
+    config: { access: operator('viewer', 'none') },
+    schema: { summary: 'Whose token this is', tags: ['operators'], response: { 200: OperatorView } },
+    handler: async (request) => view(principalOf(request)),
+  })
+  app.route({
+    method: 'GET',
+    url: '/v1/operators',
+    config: { access: operator('admin', 'all') },
+    schema: { summary: 'All operators', tags: ['operators'], response: { 200: Type.Array(OperatorView) } },
+    handler: async () => (await operators.list()).map(view),
+  })
+  app.route({
+    method: 'POST',
+    url: '/v1/operators',
+    bodyLimit: limits.operator,
+    config: { access: operator('admin', 'all') },
+    schema: {
+      summary: 'A new operator; the answer shows the token, once',
+      tags: ['operators'],
+      body: OperatorCreate,
+      response: { 201: OperatorCreated },
+    },
+    handler: async (request, reply) => {
+      const { name, role, pools = ['*'] } = request.body
+      const what = {
+        action: 'operator.create',
+        target: `operator/${name}`,
+        detail: `${role} of ${pools.join(', ')}`,
+      }
+      reply.code(201)
+      return audited(audit, request, what, () => operators.create(request.body))
+    },
+  })
+  app.route({
+    method: 'DELETE',
+    url: '/v1/operators/:name',
+    config: { access: operator('admin', 'all') },
+    schema: {
+      summary: 'Removes an operator; the token is void at once',
+      tags: ['operators'],
+      params: NameParams,
+      response: { 204: NoContent },
+    },
+    handler: async (request, reply) => {
+      const { name } = request.params
+      const what = { action: 'operator.delete', target: `operator/${name}` }
+      await audited(audit, request, what, () => operators.remove(name))
+      return reply.code(204).send(null)
+    },
+  })
+}
+
+function view({ name, role, pools, createdAt, expiresAt }: Principal) {
+  return { name, role, pools: [...pools], createdAt, expiresAt }
+}
