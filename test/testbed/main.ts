@@ -46,17 +46,21 @@ async function fetchParts(): Promise<Parts> {
 async function up(): Promise<void> {
   const parts = await fetchParts()
   const step = progress.start('network')
-  const network = await createNetwork({ name: values.name, signal: stopping.signal })
+  let network: Network | undefined
   try {
+    network = await createNetwork({ name: values.name, signal: stopping.signal })
     for (let i = 1; i <= Number(values.vms); i++) await network.addVm(`vm${i}`)
     step.done(`${network.vms.length} VMs`)
-    print({ event: 'up', parts, ...describe(network) }, guide(network))
-    await stopped()
-  } finally {
-    const cleaning = progress.start('taking the network away')
-    await network.close()
-    cleaning.done()
+  } catch (error) {
+    step.failed()
+    await network?.close()
+    throw error
   }
+  print({ event: 'up', parts, ...describe(network) }, guide(network))
+  await stopped()
+  const cleaning = progress.start('taking the network away')
+  await network.close()
+  cleaning.done()
 }
 
 function stopped(): Promise<void> {
