@@ -1,7 +1,7 @@
 import type { Condition, ConditionStatus, ConditionType } from '../../shared/conditions.ts'
 import { conditionCatalogue, firstFault, withCondition } from '../../shared/conditions.ts'
 import { hasEntry, type Phase } from '../../shared/lifecycle.ts'
-import { drainForcedAt, isConnected } from './phase.ts'
+import { drainForcedAt, isConnected, wantedDrain } from './phase.ts'
 import type { Situation } from './situation.ts'
 
 /** How the entry stands once all that comes before the record's write is done. */
@@ -130,7 +130,7 @@ function endpointOpen({ situation, phase, entry }: Found): Finding {
       ? finding('EndpointOpen', 'True', 'Open', 'peers may send it new requests')
       : finding('EndpointOpen', 'False', 'Opening', 'its entry is about to be opened')
   }
-  const { drain } = situation.record
+  const drain = hasEntry(phase) ? wantedDrain(situation) : undefined
   const why =
     drain === undefined ? `it is ${phase}` : `it is ${phase}: ${drain.reason}, wished by ${drain.by}`
   return finding('EndpointOpen', 'False', reasonOf(phase), why)

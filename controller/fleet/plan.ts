@@ -51,7 +51,7 @@ export function plan(situation: Situation): Plan {
   const entry = wantedEntry(situation, phase)
   const before = [...makeRoom(situation, phase), ...evict(situation, phase), ...close(situation, entry)]
   const open = entry !== undefined && hasEndpoint(phase) && !isHeld(situation.entry, entry)
-  const found = entry === undefined ? 'none' : open ? 'to-open' : 'as-wanted'
+  const found = entry === undefined ? 'none' : open && !isOpen(situation.entry) ? 'to-open' : 'as-wanted'
   const record = wantedRecord(situation, phase, found)
   const write: Action[] = changed(situation.record, record) ? [{ do: 'write', record }] : []
   const after: Action[] = open ? [{ do: 'apply-entry', object: entry }] : []
@@ -121,6 +121,10 @@ export function healthOf(entry: IstioObject): EndpointHealth {
   const health = conditions?.find((c) => c.type === 'Healthy')?.status
   if (health === undefined) return 'none'
   return health === 'True' ? 'open' : 'closed'
+}
+
+function isOpen(held: Held): boolean {
+  return held !== undefined && held !== 'unknown' && healthOf(held) === 'open'
 }
 
 function isHeld(held: Held, wanted: IstioObject): boolean {
