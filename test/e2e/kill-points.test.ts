@@ -1,0 +1,130 @@
+import { readdir } from 'node:fs/promises'
+import t from 'tap'
+import { type EffectName as AgentEffect, effectNames as agentEffects } from '../../agent/effects.ts'
+import {
+  type EffectName as ControllerEffect,
+  effectNames as controllerEffects,
+} from '../../controller/effects.ts'
+import { waitFor } from '../world/waiting.ts'
+import { createWorld, type World } from '../world/world.ts'
+
+/** What has to happen so that each effect of the controller does; every effect needs one. */
+const controllerScenes: Record<ControllerEffect, 'join' | 'drain' | 'replace' | 'remove' | 'pool'> = {
+  'admission-committed': 'join',
+  'stale-entry-removed': 'replace',
+  'entry-applied': 'join',
+  'token-minted': 'join',
+  'certificate-signed': 'join',
+  'vm-written': 'join',
+  'entry-closed': 'drain',
+  'entry-removed': 'drain',
+  'drain-sent': 'drain',
+  'eviction-applied': 'remove',
+  'eviction-lifted': 'replace',
+  'pool-objects-applied': 'pool',
+  'pool-objects-removed': 'pool',
+}
+
+/** The same for the agent: on its way into the mesh, or out of it. */
+const agentScenes: Record<AgentEffect, 'join' | 'refresh' | 'leave'> = {
+  'key-stored': 'join',
+  'identity-stored': 'join',
+  'artifact-downloaded': 'join',
+  'artifact-installed': 'join',
+  'files-written': 'join',
+  'sidecar-started': 'join',
+  'capture-applied': 'join',
+  'bundle-stored': 'refresh',
+  'drain-started': 'leave',
+  'capture-undone': 'leave',
+  'sidecar-stopped': 'leave',
+  'departure-stored': 'leave',
+}
+
+t.test(
+  'the controller is killed after each effect of a join: the VM gets ready, nothing is left over',
+  async (t) => {
+    const world = await createWorld({ name: 'points' })
+    t.teardown(() => world.close())
+    // Fills the image, so that the boots below need no download.
+    const image = await world.boot('image', 'servers')
+    await image.shutDown()
+
+    for (const effect of controllerEffects.filter((name) => controllerScenes[name] === 'join')) {
+      await t.test(effect, async (t) => {
+        const member = await world.prepare(`vm-${effect}`, 'servers')
+        await member.startApp()
+        await world.controller.stop()
+        await world.controller.start({ env: { MOORING_TEST_KILL_AFTER: effect } })
+        await member.startAgent()
+        const { signal } = await world.controller.exited()
+        t.equal(signal, 'SIGKILL', 'it died where it should')
+        await world.controller.start()
+        const view = await member.waitPhase('ready')
+        const same = (await world.operator.vms()).filter((vm) => vm.address === member.vm.address)
+        t.equal(same.length, 1, 'one VM for one machine')
+        await settled(world)
+        t.ok((await entries(world)).includes(view.id), 'its entry is there')
+        t.equal(await member.shutDown(), 0)
+        await settled(world)
+      })
+    }
+  },
+)
+
+t.test('the agent is killed after each effect: the next start goes on from there', async (t) => {
+  const world = await createWorld({ name: 'agent-points' })
+  t.teardown(() => world.close())
+  await (await world.boot('image', 'servers')).shutDown()
+
+  for (const effect of agentEffects.filter((name) => agentScenes[name] === 'join')) {
+    await t.test(effect, async (t) => {
+      const member = await world.prepare(`vm-${effect}`, 'servers', { baked: !effect.startsWith('artifact') })
+      await member.startApp()
+      const child = await member.startAgent({ env: { MOORING_TEST_KILL_AFTER: effect } })
+      await waitFor(() => child.signalCode === 'SIGKILL', { what: 'the agent to die' })
+      await member.startAgent()
+      await member.waitPhase('ready')
+      const same = (await world.operator.vms()).filter((vm) => vm.address === member.vm.address)
+      t.equal(same.length, 1, 'one VM for one machine')
+      const { pilotAgent, envoy } = await member.sidecar()
+      t.ok(pilotAgent && envoy, 'one sidecar runs')
+      t.equal(await member.shutDown(), 0)
+    })
+  }
+
+  for (const effect of agentEffects.filter((name) => agentScenes[name] === 'leave')) {
+    await t.test(effect, async (t) => {
+      const member = await world.boot(`vm-${effect}`, 'servers')
+      await member.killAgent()
+      const child = await member.startAgent({ env: { MOORING_TEST_KILL_AFTER: effect } })
+      await waitFor(async () => (await member.view()).connected, { what: 'its stream' })
+      child.kill('SIGTERM')
+      await waitFor(() => child.signalCode === 'SIGKILL', { what: 'the agent to die', limitMs: 60_000 })
+      await member.startAgent()
+      await waitFor(async () => ['ready', 'left'].includes((await member.view()).phase), {
+        what: 'it to be back, or gone in order',
+        limitMs: 60_000,
+      })
+      t.pass('it is where the table allows')
+    })
+  }
+})
+
+/** Entries as istiod reads them: only those of VMs that should have one. */
+async function settled(world: World): Promise<void> {
+  await waitFor(
+    async () => {
+      const wanted = (await world.operator.vms()).filter((vm) => vm.phase !== 'left').map((vm) => vm.id)
+      return JSON.stringify((await entries(world)).sort()) === JSON.stringify(wanted.sort())
+    },
+    { what: 'exactly one entry for each VM that has one' },
+  )
+}
+
+async function entries(world: World): Promise<string[]> {
+  const files = await readdir(world.controller.dataDir, { recursive: true })
+  return files
+    .filter((file) => /workloadentry/i.test(file))
+    .map((file) => /vm-[0-9a-f]{20}/.exec(file)?.[0] ?? file)
+}
