@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import t from 'tap'
+import { adminGet } from '../world/envoy-admin.ts'
 import { failuresOf } from '../world/load.ts'
 import type { Member } from '../world/member.ts'
 import { sceneLine } from '../world/scene.ts'
@@ -74,22 +75,15 @@ async function istiodPid(world: World): Promise<number> {
   throw new Error('no istiod runs')
 }
 
-async function adminGet(member: Member, path: string): Promise<string> {
-  const program = `fetch('http://127.0.0.1:15000${path}').then((r) => r.text()).then((text) => process.stdout.write(text))`
-  const { stdout, code, stderr } = await member.vm.exec(process.execPath, ['-e', program], { gid: 1337 })
-  if (code !== 0) throw new Error(stderr)
-  return stdout
-}
-
 /** How many answers of istiod the sidecar took over: each connection begins with some. */
 async function updates(member: Member): Promise<number> {
-  const text = await adminGet(member, '/stats?filter=cluster_manager.cds.update_success')
+  const text = await adminGet(member.vm, '/stats?filter=cluster_manager.cds.update_success')
   return Number(/update_success: (\d+)/.exec(text)?.[1] ?? 0)
 }
 
 /** How many servers the member's sidecar knows. */
 async function endpoints(member: Member): Promise<number> {
-  const text = await adminGet(member, '/clusters')
+  const text = await adminGet(member.vm, '/clusters')
   const lines = text.split('\n').filter((line) => line.startsWith(`outbound|${echo.http}||${echo.host}::`))
   return new Set(lines.map((line) => /::(\d+\.\d+\.\d+\.\d+:\d+)::/.exec(line)?.[1]).filter(Boolean)).size
 }
