@@ -1,0 +1,261 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Clock } from '../shared/clock.ts'
+import { errorText } from '../shared/errors.ts'
+import type { Log } from '../shared/log.ts'
+import { createArtifacts } from './api/artifacts.ts'
+import type { ReadinessPart } from './api/health.ts'
+import { createAudit } from './audit.ts'
+import { createAgents } from './auth/agents.ts'
+import { createOperators } from './auth/operators.ts'
+import { type Config, hostAndPort } from './config.ts'
+import { createEffects, type EffectName } from './effects.ts'
+import { createFleet, type Fleet } from './fleet/fleet.ts'
+import { createChallenges } from './join/challenge.ts'
+import { createJoin } from './join/join.ts'
+import { createSerial } from './join/serial.ts'
+import { createThrottle } from './join/throttle.ts'
+import type { Mesh } from './mesh/mesh.ts'
+import { poolDefaults } from './mesh/pool-defaults.ts'
+import type { StandaloneMeshDeps } from './mesh/standalone/standalone.ts'
+import { createMetrics } from './metrics.ts'
+import { controllerHosts, urlHost } from './network.ts'
+import { createAuthority } from './pki/authority.ts'
+import { createServerCertificate } from './pki/server-certificate.ts'
+import { type ControllerServer, createServer, defaultServerLimits } from './server.ts'
+import { createAuditTable } from './store/audit-table.ts'
+import { openDatabase } from './store/database.ts'
+import { createDeclared } from './store/declared.ts'
+import { takeProcessLock } from './store/process-lock.ts'
+import { createSqliteStore } from './store/sqlite.ts'
+import { keepSwept } from './store/sweep.ts'
+
+export interface ControllerDeps {
+  readonly config: Config
+  readonly createMesh: (deps: StandaloneMeshDeps) => Promise<Mesh>
+  readonly hostname: string
+  /** Addresses of this machine's network cards. */
+  readonly addresses: readonly string[]
+  /** Where procfs is mounted. */
+  readonly proc: string
+  readonly clock: Clock
+  readonly log: Log
+  readonly random: () => number
+  /** Called after each effect; for tests of crashes. */
+  readonly afterEffect?: (name: EffectName) => void
+  /** Something without which the controller is of no use failed for good. */
+  readonly onFatal: (error: unknown) => void
+}
+
+/** What an operator needs to know of a controller that has started. */
+export interface Announcement {
+  readonly url: string
+  readonly pin: string
+  /** PEM. */
+  readonly ca: string
+  readonly caFile: string
+  /** One-time code; there is one as long as nobody could let others in. */
+  readonly enrolment?: string
+}
+
+export interface Controller {
+  readonly server: ControllerServer
+  readonly fleet: Fleet
+  /** Resolves when it listens; the mesh may take longer, see `/readyz`. */
+  start(): Promise<Announcement>
+  /** Streams are told to come back later, requests under way end, then everything stops. */
+  close(): Promise<void>
+}
+
+const sweepMs = 60_000
+const closeMs = 5_000
+
+/** Everything of one controller, put together from top to bottom. */
+export async function createController(deps: ControllerDeps): Promise<Controller> {
+  const { config, clock, log, random } = deps
+  const { dataDir, limits } = config
+  const stop = new AbortController()
+  const listen = hostAndPort(config.listen, 'listen')
+  const istiodListen = hostAndPort(config.mesh.istiod.listen, 'mesh.istiod.listen')
+  const hosts = controllerHosts({ ...deps, advertise: config.advertise, listenHost: listen.host })
+  const [mainHost = 'localhost'] = hosts
+  let fleetStarted = false
+
+  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  const lock = takeProcessLock(join(dataDir, 'controller.lock'))
+  const database = openDatabase({ file: join(dataDir, 'controller.sqlite') })
+  const store = createSqliteStore({ database, log })
+  const metrics = createMetrics()
+  const audit = createAudit({ sink: createAuditTable({ database }), clock, keep: limits.auditRecords })
+  const effects = createEffects({ ...(deps.afterEffect && { after: deps.afterEffect }) })
+
+  const pki = join(dataDir, 'pki')
+  const authority = await createAuthority({ folder: pki, clock })
+  const certificate = await createServerCertificate({ folder: pki, authority, clock, log, hosts })
+  const artifacts = await createArtifacts({
+    files: config.sidecar.artifacts,
+    cacheFile: join(dataDir, 'artifacts.json'),
+    log,
+  })
+  const declared = await createDeclared(store)
+
+  const mesh = await deps.createMesh({
+    folder: join(dataDir, 'mesh'),
+    istiodBinary: config.mesh.istiod.binary,
+    gate: { hosts: [istiodListen.host], port: istiodListen.port },
+    advertise: { address: config.mesh.istiod.address || mainHost, port: istiodListen.port },
+    trustDomain: config.mesh.trustDomain,
+    meshId: config.mesh.meshId,
+    clusterId: config.mesh.clusterId,
+    network: config.mesh.network,
+    meshConfig: config.mesh.istiod.meshConfig,
+    proxyConfig: config.sidecar.proxyConfig,
+    istiodEnvironment: config.mesh.istiod.environment,
+    sidecarEnvironment: config.sidecar.environment,
+    maxCertificateTtlSeconds: poolDefaults.certificateTtlSeconds,
+    artifacts: artifacts.list,
+    declared: declared.current,
+    proc: deps.proc,
+    clock,
+    log: log.child({ part: 'mesh' }),
+    random,
+  })
+
+  const fleet = createFleet({
+    store,
+    mesh,
+    clock,
+    log: log.child({ part: 'fleet' }),
+    audit,
+    effects,
+    metrics,
+    instance: config.instance || deps.hostname,
+    settings: {
+      reconnectWindowMs: config.fleet.reconnectWindowSeconds * 1000,
+      resyncMs: config.fleet.resyncSeconds * 1000,
+      tokenTtlSeconds: config.certificates.tokenTtlSeconds,
+      parallel: config.fleet.parallel,
+    },
+    random,
+  })
+
+  const operators = createOperators({ store, clock })
+  const agents = createAgents({ store, clock, trustDomain: config.mesh.trustDomain })
+  const challenges = createChallenges({ clock, key: randomBytes(32) })
+  const serial = createSerial()
+  const throttle = createThrottle({
+    places: limits.joinsAtOnce,
+    waiting: limits.joinsWaiting,
+    random,
+    changed: (waiting) => metrics.set('mooring_joins_waiting', {}, waiting),
+  })
+  const admit = createJoin({
+    store,
+    fleet,
+    authority,
+    challenges,
+    throttle,
+    serial,
+    clock,
+    log: log.child({ part: 'join' }),
+    audit,
+    effects,
+    metrics,
+    settings: {
+      trustDomain: config.mesh.trustDomain,
+      network: config.mesh.network,
+      agentCertificateMs: config.certificates.agentTtlSeconds * 1000,
+      workloadMs: (config.certificates.tokenTtlSeconds + poolDefaults.certificateTtlSeconds) * 1000,
+      deadlineMs: limits.joinSeconds * 1000,
+    },
+  })
+
+  const server = await createServer({
+    credentials: certificate.current(),
+    agentCa: authority.certificate,
+    gate: { operators, agents, store, audit, metrics },
+    limits: {
+      ...defaultServerLimits,
+      failuresPerMinute: limits.failuresPerMinute,
+      connections: limits.connections,
+    },
+    metrics,
+    log: log.child({ part: 'server' }),
+    random,
+    routes: {
+      join: { challenges, join: admit, perMinute: limits.joinRequestsPerMinute },
+      bundle: { fleet, signal: stop.signal },
+      stream: { fleet },
+      sidecar: { artifacts },
+      operators: { operators, audit, enrolmentsPerMinute: limits.enrolmentsPerMinute },
+      pools: { store, fleet, serial, audit, clock },
+      tokens: { store, audit, clock },
+      vms: { fleet, audit },
+      events: { fleet, operators, clock, most: limits.watchers, signal: stop.signal },
+      audit: { audit },
+      health: { readiness, metrics },
+    },
+  })
+  metrics.onRead(() => {
+    for (const { part, ok } of mesh.health()) metrics.set('mooring_mesh_part_ok', { part }, ok ? 1 : 0)
+  })
+
+  async function readiness(): Promise<readonly ReadinessPart[]> {
+    const storeFault = await store.list('enrolment').then(() => undefined, errorText)
+    return [
+      { part: 'store', ok: storeFault === undefined, detail: storeFault ?? 'readable' },
+      { part: 'fleet', ok: fleetStarted, detail: fleetStarted ? 'reconciles' : 'is starting' },
+      ...mesh.health(),
+    ]
+  }
+
+  /** Runs beside everything else until the controller stops. */
+  function beside(what: string, work: Promise<unknown>): void {
+    work.catch((error: unknown) => {
+      if (stop.signal.aborted) return
+      log.error('a part of the controller failed', { what, error: errorText(error) })
+      deps.onFatal(error)
+    })
+  }
+
+  return {
+    server,
+    fleet,
+    async start() {
+      await fleet.start(stop.signal)
+      fleetStarted = true
+      beside('mesh', mesh.start(stop.signal))
+      const port = await server.listen(listen.host, listen.port)
+      beside(
+        'sweep',
+        keepSwept({ store, clock, log, keepLeft: limits.leftVms, everyMs: sweepMs }, stop.signal),
+      )
+      beside('server certificate', certificate.keepFresh(server.swap, stop.signal))
+      const url = `https://${urlHost(mainHost)}:${port}`
+      log.info('controller listens', { url, pin: authority.pin })
+      return {
+        url,
+        pin: authority.pin,
+        ca: authority.certificate,
+        caFile: authority.file,
+        ...((await operators.needEnrolment()) && { enrolment: (await operators.newEnrolment()).code }),
+      }
+    },
+    async close() {
+      stop.abort()
+      await fleet.close()
+      const impatience = new AbortController()
+      clock.sleep(closeMs, impatience.signal).then(
+        () => server.app.server.closeAllConnections(),
+        () => {},
+      )
+      await server.close()
+      impatience.abort()
+      await mesh.close()
+      declared.close()
+      await store.close()
+      lock.release()
+    },
+  }
+}

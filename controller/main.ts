@@ -1,0 +1,144 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import { hostname, networkInterfaces } from 'node:os'
+import { join } from 'node:path'
+import { systemClock } from '../shared/clock.ts'
+import { errorText, MooringError } from '../shared/errors.ts'
+import { createLog, type Log, silentLog } from '../shared/log.ts'
+import { openapiDocument } from './api/openapi.ts'
+import { createOperators } from './auth/operators.ts'
+import { type Command, exitCodeOf, exitCodes, parseCommand, usage } from './cli.ts'
+import { type Config, loadConfig } from './config.ts'
+import { createController } from './controller.ts'
+import { isEffectName } from './effects.ts'
+import { createStandaloneMesh } from './mesh/standalone/standalone.ts'
+import { createAuthority } from './pki/authority.ts'
+import { openDatabase } from './store/database.ts'
+import { createSqliteStore } from './store/sqlite.ts'
+
+async function main(argv: readonly string[]): Promise<number> {
+  const command = parseCommand(argv)
+  switch (command.name) {
+    case 'help':
+      process.stdout.write(usage)
+      return exitCodes.ok
+    case 'version':
+      process.stdout.write(`${version()}\n`)
+      return exitCodes.ok
+    case 'openapi':
+      process.stdout.write(await openapiDocument())
+      return exitCodes.ok
+    case 'enrol':
+      return enrol(command, await configOf(command))
+    case 'pin':
+      return pin(command, await configOf(command))
+    case 'run':
+      return run(command, await configOf(command))
+  }
+}
+
+function configOf(command: Extract<Command, { config: unknown }>): Promise<Config> {
+  const { config: file } = command
+  return loadConfig({ ...(file !== undefined && { file }), environment: process.env })
+}
+
+/** Serves until a signal, or until something fails for good. */
+async function run(command: { readonly json: boolean }, config: Config): Promise<number> {
+  const log = createLog({ level: config.log.level, fields: { program: 'mooring-controller' } })
+  let end: (code: number) => void = () => {}
+  const ended = new Promise<number>((resolve) => {
+    end = resolve
+  })
+  catchSignals(log, end)
+  const controller = await createController({
+    config,
+    createMesh: createStandaloneMesh,
+    hostname: hostname(),
+    addresses: Object.values(networkInterfaces())
+      .flat()
+      .flatMap((card) => (card === undefined ? [] : [card.address])),
+    proc: '/proc',
+    clock: systemClock,
+    log,
+    random: Math.random,
+    afterEffect: killPoint(process.env.MOORING_TEST_KILL_AFTER),
+    onFatal: (error) => end(exitCodeOf(error)),
+  })
+  try {
+    const { url, pin, ca, caFile, enrolment } = await controller.start()
+    if (command.json) process.stdout.write(`${JSON.stringify({ url, pin, ca, caFile, enrolment })}\n`)
+    else {
+      process.stdout.write(`url ${url}\npin ${pin}\nca ${caFile}\n`)
+      if (enrolment !== undefined) process.stdout.write(`enrolment ${enrolment}\n`)
+    }
+    return await ended
+  } finally {
+    await controller.close()
+    log.info('controller stopped')
+  }
+}
+
+function catchSignals(log: Log, end: (code: number) => void): void {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      log.info('controller stops', { signal })
+      end(exitCodes.ok)
+    })
+  }
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error: unknown) => {
+      // State is in the store, and its next start makes up for what was under way.
+      log.error('unexpected failure', { event, error: errorText(error), stack: (error as Error)?.stack })
+      process.exit(exitCodes.failed)
+    })
+  }
+}
+
+/** Kills this process right after the named effect, as a power cut would; for tests alone. */
+function killPoint(name: string | undefined): (effect: string) => void {
+  if (name === undefined) return () => {}
+  if (!isEffectName(name)) throw new MooringError('CONFIG_INVALID', { detail: `no effect ${name}` })
+  return (effect) => {
+    if (effect === name) process.kill(process.pid, 'SIGKILL')
+  }
+}
+
+async function enrol(command: { readonly json: boolean }, config: Config): Promise<number> {
+  const store = createSqliteStore({
+    database: openDatabase({ file: join(config.dataDir, 'controller.sqlite') }),
+    log: silentLog,
+  })
+  try {
+    const { code, expiresAt } = await createOperators({ store, clock: systemClock }).newEnrolment()
+    const until = new Date(expiresAt).toISOString()
+    process.stdout.write(
+      command.json
+        ? `${JSON.stringify({ enrolment: code, expiresAt })}\n`
+        : `enrolment ${code}\nuntil ${until}\n`,
+    )
+    return exitCodes.ok
+  } finally {
+    await store.close()
+  }
+}
+
+async function pin(command: { readonly json: boolean }, config: Config): Promise<number> {
+  const { pin, file } = await createAuthority({ folder: join(config.dataDir, 'pki'), clock: systemClock })
+  process.stdout.write(
+    command.json ? `${JSON.stringify({ pin, caFile: file })}\n` : `pin ${pin}\nca ${file}\n`,
+  )
+  return exitCodes.ok
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (error) {
+  const fix = error instanceof MooringError ? `\n${error.fix}` : ''
+  process.stderr.write(`mooring-controller: ${errorText(error)}${fix}\n`)
+  process.exitCode = exitCodeOf(error)
+}
