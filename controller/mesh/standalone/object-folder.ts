@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parseDocument } from 'yaml'
 import { errorText, MooringError } from '../../../shared/errors.ts'
 import type { IstioObject, ObjectRef } from '../mesh.ts'
 import { refOf, sameObject } from '../objects.ts'
@@ -18,7 +17,7 @@ import {
 /** A file that istiod reads and this program did not write. */
 export interface ForeignFile {
   readonly file: string
-  /** Why it cannot be read; undefined when it can. */
+  /** Why not even this program can read it; undefined when it can. */
   readonly fault: string | undefined
 }
 
@@ -124,7 +123,7 @@ export async function openObjectFolder(folder: string): Promise<ObjectFolder> {
         entries.set(name, { ...own, stamp })
         seen.add(name)
       } else {
-        foreign.push({ file: path, fault: typeof text === 'string' ? yamlFault(text) : text.fault })
+        foreign.push({ file: path, fault: typeof text === 'string' ? undefined : text.fault })
       }
     }
     for (const name of entries.keys()) if (!seen.has(name)) entries.delete(name)
@@ -195,11 +194,6 @@ async function yamlFiles(root: string, shown: string, place: string): Promise<st
   return [...below, ...own]
     .filter((entry) => entry.isFile() && /\.ya?ml$/.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
-}
-
-function yamlFault(text: string): string | undefined {
-  if (text.length > maxFileBytes) return 'too large'
-  return parseDocument(text, { logLevel: 'silent' }).errors[0]?.message.split('\n')[0]
 }
 
 /** Changes when a file is written or replaced; empty when there is none. */

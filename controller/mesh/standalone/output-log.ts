@@ -24,6 +24,7 @@ export function createOutputLog(deps: OutputLogDeps): OutputLog {
   let descriptor = openSync(file, 'a', 0o600)
   let size = statSync(file).size
   let rest = ''
+  let open = true
 
   function rotate(): void {
     closeSync(descriptor)
@@ -50,6 +51,9 @@ export function createOutputLog(deps: OutputLogDeps): OutputLog {
       lines.splice(0, lines.length - tailLines)
     },
     tail: () => [...lines, ...(rest === '' ? [] : [rest])],
-    close: () => closeSync(descriptor),
+    close() {
+      if (open) closeSync(descriptor)
+      open = false
+    },
   }
 }

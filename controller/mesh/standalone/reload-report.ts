@@ -5,6 +5,8 @@ export interface Refusal {
 }
 
 export interface ReloadReport {
+  /** Another istiod starts: what the last one said no longer counts. */
+  begin(): void
   /** Takes one line of istiod's log; answers the refusal that it tells of. */
   line(line: string): Refusal | undefined
   /** The refusal that ended the last reload. */
@@ -15,6 +17,9 @@ export interface ReloadReport {
 export function reloadReport(): ReloadReport {
   let last: Refusal | undefined
   return {
+    begin() {
+      last = undefined
+    },
     line(line) {
       if (line.includes('Triggering reload of file configuration')) last = undefined
       const [, file, why] = /Failed to (?:parse|readOnce) (\/.*?\.ya?ml): (.*)$/.exec(line) ?? []

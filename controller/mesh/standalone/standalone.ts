@@ -114,6 +114,7 @@ export async function createStandaloneMesh(deps: StandaloneMeshDeps): Promise<Me
     before: async () => {
       await gate.close()
       await folder.hide()
+      reloads.begin()
     },
     during: accompany,
     onLine: (line) => {
