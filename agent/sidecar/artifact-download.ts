@@ -1,7 +1,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { type FileHandle, mkdir, open, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { SidecarArtifact } from '../../shared/api/bundle.ts'
 import { MooringError } from '../../shared/errors.ts'
 import { asDiskFull } from '../host/files.ts'
@@ -27,6 +27,8 @@ export async function downloadArtifact(
   signal: AbortSignal,
 ): Promise<string> {
   const path = join(folder, `${artifact.sha256}.part`)
+  // Not for everybody's eyes, but the folders above it are on the way to the program.
+  await mkdir(dirname(folder), { recursive: true, mode: 0o755 })
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const file = await open(path, 'a', 0o600)
   try {
