@@ -1,11 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import {
-  type Guard,
-  isMassLoss,
-  nextGuard,
-  suspectAfterMs,
-} from '../../../../controller/fleet/guard.ts'
+import { type Guard, isMassLoss, nextGuard, suspectAfterMs } from '../../../../controller/fleet/guard.ts'
 
 const calm = 15_000
 const idle: Guard = { holding: false }
@@ -54,18 +49,24 @@ t.test('a small loss holds nothing', async (t) => {
   t.same(nextGuard(idle, { total: 0, silent: 0 }, 0, calm), idle)
 })
 
-t.test('after a power cut all that it took are suspects when the first is called lost, and no living one is', async (t) => {
-  const terms = fc
-    .record({ heartbeatMs: fc.integer({ min: 100, max: 10_000 }), ratio: fc.double({ min: 2.5, max: 10, noNaN: true }) })
-    .map(({ heartbeatMs, ratio }) => ({ heartbeatMs, lostAfterMs: heartbeatMs * ratio }))
-  fc.assert(
-    fc.property(terms, fc.double({ min: 0, max: 1, noNaN: true }), (terms, share) => {
-      const limit = suspectAfterMs(terms)
-      // Silent since some time within the last heartbeat before the cut.
-      const dead = terms.lostAfterMs - share * terms.heartbeatMs
-      const alive = share * terms.heartbeatMs
-      return dead >= limit && alive < limit
-    }),
-  )
-  t.equal(suspectAfterMs({ heartbeatMs: 2_000, lostAfterMs: 5_000 }), 2_500)
-})
+t.test(
+  'after a power cut all that it took are suspects when the first is called lost, and no living one is',
+  async (t) => {
+    const terms = fc
+      .record({
+        heartbeatMs: fc.integer({ min: 100, max: 10_000 }),
+        ratio: fc.double({ min: 2.5, max: 10, noNaN: true }),
+      })
+      .map(({ heartbeatMs, ratio }) => ({ heartbeatMs, lostAfterMs: heartbeatMs * ratio }))
+    fc.assert(
+      fc.property(terms, fc.double({ min: 0, max: 1, noNaN: true }), (terms, share) => {
+        const limit = suspectAfterMs(terms)
+        // Silent since some time within the last heartbeat before the cut.
+        const dead = terms.lostAfterMs - share * terms.heartbeatMs
+        const alive = share * terms.heartbeatMs
+        return dead >= limit && alive < limit
+      }),
+    )
+    t.equal(suspectAfterMs({ heartbeatMs: 2_000, lostAfterMs: 5_000 }), 2_500)
+  },
+)

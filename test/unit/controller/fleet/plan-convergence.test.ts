@@ -111,7 +111,10 @@ const anySituation: fc.Arbitrary<Situation> = fc
   })
 
 /** Carries out plans until none has actions; `each` sees every step. */
-function settle(start: Situation, each?: (before: Situation, after: Situation) => void): Situation | undefined {
+function settle(
+  start: Situation,
+  each?: (before: Situation, after: Situation) => void,
+): Situation | undefined {
   let current = start
   for (let pass = 0; pass < 6; pass += 1) {
     const { actions } = plan(current)

@@ -82,15 +82,18 @@ t.test('hello is answered once the record names the stream', async (t) => {
   })
 })
 
-t.test('a healthy VM: the record says ready, then the entry is opened, then the record says open', async (t) => {
-  const start = resting('joined')
-  const { done, end } = settle({ ...start, session: session({ status: status({ health: 'healthy' }) }) })
-  t.same(words(done), ['write ready', 'entry open', 'write ready'])
-  const [first] = done
-  t.equal(first?.do === 'write' && conditionOf(first.record, 'EndpointOpen'), 'False Opening')
-  t.equal(conditionOf(end.record, 'EndpointOpen'), 'True Open')
-  t.equal(conditionOf(end.record, 'Ready'), 'True Serving')
-})
+t.test(
+  'a healthy VM: the record says ready, then the entry is opened, then the record says open',
+  async (t) => {
+    const start = resting('joined')
+    const { done, end } = settle({ ...start, session: session({ status: status({ health: 'healthy' }) }) })
+    t.same(words(done), ['write ready', 'entry open', 'write ready'])
+    const [first] = done
+    t.equal(first?.do === 'write' && conditionOf(first.record, 'EndpointOpen'), 'False Opening')
+    t.equal(conditionOf(end.record, 'EndpointOpen'), 'True Open')
+    t.equal(conditionOf(end.record, 'Ready'), 'True Serving')
+  },
+)
 
 t.test('an unhealthy VM: the entry is closed before the record says so', async (t) => {
   const start = resting('ready')
@@ -253,7 +256,12 @@ t.test('right after a start of the controller the last state holds', async (t) =
     t.same(words(settle({ ...restarted, entry: undefined }).done).length > 0, true, `${phase}: put back`)
   }
   const ready = resting('ready')
-  const bare = { ...ready, session: undefined, entry: undefined, hearing: { state: 'waiting', lastHeard: 0 } as const }
+  const bare = {
+    ...ready,
+    session: undefined,
+    entry: undefined,
+    hearing: { state: 'waiting', lastHeard: 0 } as const,
+  }
   t.equal(words(settle(bare).done).includes('entry open'), true)
 })
 
@@ -287,7 +295,9 @@ t.test('removed: drained first, then as above', async (t) => {
 
 t.test("another VM's entry and denial at its address go before its own entry is written", async (t) => {
   const other = record({ keyThumbprint: 'key-0' })
-  const rival = refOf(workloadEntry({ vm: 'vm-0', record: other, pool: webPool, poolName: 'web', health: 'open' }))
+  const rival = refOf(
+    workloadEntry({ vm: 'vm-0', record: other, pool: webPool, poolName: 'web', health: 'open' }),
+  )
   const denial = refOf(evictionPolicy('vm-9', other))
   const { done } = settle(situation({ rivals: [rival], foreignEvictions: [denial] }))
   t.same(words(done), ['remove vm-0 (stale)', 'allow evicted-vm-9', 'entry without health', 'write joining'])
@@ -298,7 +308,9 @@ t.test('a VM whose address was given away has no entry, whatever its agent says'
   const { done, end } = settle({ ...start, addressOwner: 'vm-2', rivals: [] })
   t.same(words(done), ['remove vm-1', 'write lost'])
   t.equal(conditionOf(end.record, 'EntryWritten'), 'False ADDRESS_TAKEN')
-  const rival = refOf(workloadEntry({ vm: 'vm-2', record: end.record, pool: webPool, poolName: 'web', health: 'open' }))
+  const rival = refOf(
+    workloadEntry({ vm: 'vm-2', record: end.record, pool: webPool, poolName: 'web', health: 'open' }),
+  )
   t.same(plan({ ...end, rivals: [rival] }).actions, [], 'it leaves the entry of the owner alone')
   const free = settle({ ...end, addressOwner: 'vm-1' })
   t.equal(free.end.record.phase, 'ready', 'it serves again when the address is free')
@@ -308,7 +320,10 @@ t.test('a bundle that changed is told once in a stream', async (t) => {
   const start = resting('ready')
   const changed = settle({ ...start, revision: 'r2' })
   t.same(words(changed.done), ['send refresh'])
-  const taken = session({ ...changed.end.session, status: status({ health: 'healthy', bundleRevision: 'r2' }) })
+  const taken = session({
+    ...changed.end.session,
+    status: status({ health: 'healthy', bundleRevision: 'r2' }),
+  })
   t.same(words(settle({ ...changed.end, session: taken }).done), ['write ready'])
 })
 
@@ -327,7 +342,12 @@ t.test('the entry follows its pool, also into another namespace', async (t) => {
 
 t.test('without its pool a VM has no entry', async (t) => {
   const start = resting('ready')
-  const { done, end } = settle({ ...start, pool: undefined, entry: undefined, strays: [refOf(entry(start.record, 'open'))] })
+  const { done, end } = settle({
+    ...start,
+    pool: undefined,
+    entry: undefined,
+    strays: [refOf(entry(start.record, 'open'))],
+  })
   t.equal(words(done)[0], 'remove vm-1')
   t.equal(conditionOf(end.record, 'EntryWritten'), 'False POOL_UNKNOWN')
   t.equal(conditionOf(end.record, 'Ready'), 'False POOL_UNKNOWN')
@@ -341,7 +361,10 @@ t.test('an entry of which it is not known whether it was written is written agai
 })
 
 t.test('a VM that left and connects is told that its entry is gone', async (t) => {
-  const start = situation({ record: record({ phase: 'left' }), session: session({ state: 'greeting', epoch: 0 }) })
+  const start = situation({
+    record: record({ phase: 'left' }),
+    session: session({ state: 'greeting', epoch: 0 }),
+  })
   t.same(words(settle(start).done).at(-1), 'farewell')
 })
 
@@ -357,22 +380,32 @@ t.test('a record is forgotten when it can neither come back nor do harm', async 
 t.test('a status that changes nothing costs no write', async (t) => {
   const start = resting('ready')
   t.same(plan(start).actions, [])
-  t.same(plan({ ...start, hearing: { state: 'alive', lastHeard: now + 2_000 }, now: now + 2_000 }).actions, [])
+  t.same(
+    plan({ ...start, hearing: { state: 'alive', lastHeard: now + 2_000 }, now: now + 2_000 }).actions,
+    [],
+  )
 })
 
-t.test('conditions of the agent are taken as far as the catalogue knows them and they are its own', async (t) => {
-  const conditions = [
-    { type: 'SidecarReady', status: 'False', reason: 'SIDECAR_NOT_READY', message: 'no \u001b[31mistiod' },
-    { type: 'FromTheFuture', status: 'True', reason: 'X', message: '' },
-    { type: 'EndpointOpen', status: 'True', reason: 'Forged', message: 'trust me' },
-  ] as const
-  const start = resting('joined')
-  const reporting = session({ status: status({ conditions: [...conditions] }) })
-  const { end } = settle({ ...start, session: reporting })
-  const types = end.record.conditions.map((c) => c.type as string)
-  t.notOk(types.includes('FromTheFuture'))
-  t.equal(conditionOf(end.record, 'EndpointOpen'), 'False Joined')
-  t.equal(end.record.conditions.find((c) => c.type === 'SidecarReady')?.message, 'no  [31mistiod')
-  const fewer = settle({ ...end, session: session() }).end
-  t.equal(conditionOf(fewer.record, 'SidecarReady'), undefined, 'what is not reported any more is not known')
-})
+t.test(
+  'conditions of the agent are taken as far as the catalogue knows them and they are its own',
+  async (t) => {
+    const conditions = [
+      { type: 'SidecarReady', status: 'False', reason: 'SIDECAR_NOT_READY', message: 'no \u001b[31mistiod' },
+      { type: 'FromTheFuture', status: 'True', reason: 'X', message: '' },
+      { type: 'EndpointOpen', status: 'True', reason: 'Forged', message: 'trust me' },
+    ] as const
+    const start = resting('joined')
+    const reporting = session({ status: status({ conditions: [...conditions] }) })
+    const { end } = settle({ ...start, session: reporting })
+    const types = end.record.conditions.map((c) => c.type as string)
+    t.notOk(types.includes('FromTheFuture'))
+    t.equal(conditionOf(end.record, 'EndpointOpen'), 'False Joined')
+    t.equal(end.record.conditions.find((c) => c.type === 'SidecarReady')?.message, 'no  [31mistiod')
+    const fewer = settle({ ...end, session: session() }).end
+    t.equal(
+      conditionOf(fewer.record, 'SidecarReady'),
+      undefined,
+      'what is not reported any more is not known',
+    )
+  },
+)

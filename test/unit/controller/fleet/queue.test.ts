@@ -180,33 +180,37 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 t.test('whatever happens, no key is lost and none is worked on twice at a time', async (t) => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 40 }), fc.integer({ min: 1, max: 3 }), async (steps, parallel) => {
-      const { clock, queue, begun, clashes, open, finish } = byHand({ parallel })
-      /** What was begun when each key was last added: a later run must follow. */
-      const owed = new Map<string, number>()
-      const runs = (key: string) => begun.filter((k) => k === key).length
-      const promises: Promise<unknown>[] = []
-      for (const step of steps) {
-        if (step.do === 'advance') await clock.advance(step.ms)
-        else if (step.do === 'finish') await finish(step.key)
-        else if (step.do === 'fail') {
-          if (open.has(step.key)) owed.set(step.key, runs(step.key))
-          await finish(step.key, new Error('no'))
-        } else {
-          owed.set(step.key, runs(step.key))
-          if (step.do === 'add') queue.add(step.key)
-          else if (step.do === 'addAfter') queue.addAfter(step.key, step.ms)
-          else promises.push(queue.runNow(step.key).catch(() => undefined))
+    fc.asyncProperty(
+      fc.array(step, { maxLength: 40 }),
+      fc.integer({ min: 1, max: 3 }),
+      async (steps, parallel) => {
+        const { clock, queue, begun, clashes, open, finish } = byHand({ parallel })
+        /** What was begun when each key was last added: a later run must follow. */
+        const owed = new Map<string, number>()
+        const runs = (key: string) => begun.filter((k) => k === key).length
+        const promises: Promise<unknown>[] = []
+        for (const step of steps) {
+          if (step.do === 'advance') await clock.advance(step.ms)
+          else if (step.do === 'finish') await finish(step.key)
+          else if (step.do === 'fail') {
+            if (open.has(step.key)) owed.set(step.key, runs(step.key))
+            await finish(step.key, new Error('no'))
+          } else {
+            owed.set(step.key, runs(step.key))
+            if (step.do === 'add') queue.add(step.key)
+            else if (step.do === 'addAfter') queue.addAfter(step.key, step.ms)
+            else promises.push(queue.runNow(step.key).catch(() => undefined))
+          }
+          if (open.size > parallel) return false
         }
-        if (open.size > parallel) return false
-      }
-      for (let i = 0; i < 40; i += 1) {
-        for (const key of [...open.keys()]) await finish(key)
-        await clock.advance(200)
-      }
-      await Promise.all(promises)
-      return queue.idle && clashes.length === 0 && [...owed].every(([key, before]) => runs(key) > before)
-    }),
+        for (let i = 0; i < 40; i += 1) {
+          for (const key of [...open.keys()]) await finish(key)
+          await clock.advance(200)
+        }
+        await Promise.all(promises)
+        return queue.idle && clashes.length === 0 && [...owed].every(([key, before]) => runs(key) > before)
+      },
+    ),
     { numRuns: 200 },
   )
   t.pass('held for 200 random histories')

@@ -13,7 +13,10 @@ export const webPool: PoolRecord = {
   spec: {
     namespace: 'shop',
     serviceAccount: 'web',
-    service: { host: 'web.shop.internal', ports: [{ name: 'http', number: 80, target: 8080, protocol: 'HTTP' }] },
+    service: {
+      host: 'web.shop.internal',
+      ports: [{ name: 'http', number: 80, target: 8080, protocol: 'HTTP' }],
+    },
     join: { methods: ['token'], cidrs: ['10.0.0.0/8'] },
   },
   createdAt: now - 1_000_000,
