@@ -27,7 +27,7 @@ interface Answer {
 
 /** Why a VM is not ready, in words: the failing step, its cause and what to do. Pure. */
 export function explain(input: ExplainInput): VmExplanation {
-  const ready = input.record.conditions.some((c) => c.type === 'Ready' && c.status === 'True')
+  const ready = condition(input.record, 'Ready')?.status === 'True'
   const answer = bounded(answerFor(input))
   return { id: input.vm, ready, ...answer }
 }
@@ -50,15 +50,20 @@ function answerFor(input: ExplainInput): Answer {
       return whenLeft(input)
     case 'draining':
       return whenDraining(input)
-    case 'ready': {
-      const open = condition(record, 'EndpointOpen')
-      if (open?.status === 'True')
-        return { summary: 'It is in the mesh and serves.', since: record.phaseSince }
-      return whenFaulty(input)
-    }
+    case 'ready':
+      return isServing(record)
+        ? { summary: 'It is in the mesh and serves.', since: record.phaseSince }
+        : whenFaulty(input)
     default:
       return whenFaulty(input)
   }
+}
+
+function isServing(record: VmRecord): boolean {
+  return (
+    condition(record, 'EndpointOpen')?.status === 'True' &&
+    condition(record, 'EntryWritten')?.status !== 'False'
+  )
 }
 
 function whenFaulty(input: ExplainInput): Answer {

@@ -1,18 +1,18 @@
 import { createAudit } from '../../../controller/audit.ts'
 import { createEffects, type EffectName } from '../../../controller/effects.ts'
 import { createFleet, type Fleet, type FleetSettings } from '../../../controller/fleet/fleet.ts'
-import type { StreamSocket } from '../../../controller/fleet/streams.ts'
 import { createMetrics } from '../../../controller/metrics.ts'
 import { createAuditTable } from '../../../controller/store/audit-table.ts'
 import { openDatabase } from '../../../controller/store/database.ts'
 import type { PoolRecord, VmRecord } from '../../../controller/store/records.ts'
 import { createSqliteStore } from '../../../controller/store/sqlite.ts'
 import type { PoolSpec } from '../../../shared/api/operator.ts'
-import type { AgentStatus, Down, Up } from '../../../shared/api/stream.ts'
+import type { AgentStatus, Up } from '../../../shared/api/stream.ts'
 import { next } from '../../../shared/lifecycle.ts'
 import { silentLog } from '../../../shared/log.ts'
 import { createFakeClock } from '../../fakes/clock.ts'
 import { createFakeMesh } from '../../fakes/mesh.ts'
+import { type TestSocket, testSocket } from '../../fakes/stream-socket.ts'
 
 export const webSpec: PoolSpec = {
   namespace: 'shop',
@@ -22,55 +22,6 @@ export const webSpec: PoolSpec = {
     ports: [{ name: 'http', number: 80, target: 8080, protocol: 'HTTP' }],
   },
   join: { methods: ['token'], cidrs: ['10.0.0.0/8'] },
-}
-
-/** A WebSocket with the agent's end in the test's hand. */
-export interface TestSocket extends StreamSocket {
-  readonly received: readonly Down[]
-  readonly closed: { readonly code: number; readonly reason: string } | undefined
-  /** The agent says this. */
-  say(message: Up | Record<string, unknown> | string): void
-  /** The agent's end goes away, or the network under it. */
-  hangUp(): void
-  onDown(listener: (message: Down) => void): void
-}
-
-export function testSocket(): TestSocket {
-  const received: Down[] = []
-  const downs: ((message: Down) => void)[] = []
-  let closed: TestSocket['closed']
-  let onMessage = (_text: string) => {}
-  let onClose = () => {}
-  return {
-    received,
-    get closed() {
-      return closed
-    },
-    send(text) {
-      if (closed !== undefined) return
-      const message = JSON.parse(text) as Down
-      received.push(message)
-      for (const listener of downs) listener(message)
-    },
-    close(code, reason) {
-      closed ??= { code, reason }
-      onClose()
-    },
-    terminate() {
-      this.close(1006, '')
-    },
-    onMessage: (listener) => {
-      onMessage = listener
-    },
-    onClose: (listener) => {
-      onClose = listener
-    },
-    say: (message) => onMessage(typeof message === 'string' ? message : JSON.stringify(message)),
-    hangUp() {
-      this.close(1006, '')
-    },
-    onDown: (listener) => void downs.push(listener),
-  }
 }
 
 /** An agent as the wire contract describes it: drains when told, and repeats what has no answer yet. */

@@ -126,28 +126,30 @@ export function after(before: Situation, action: Action): Situation | undefined 
 
 /** Actions in few words, in order. */
 export function words(actions: readonly Action[]): string[] {
-  return actions.map((action) => {
-    switch (action.do) {
-      case 'apply-entry':
-        return `entry ${healthWord(action.object.status)}`
-      case 'remove-entry':
-        return `remove ${action.ref.name}${action.stale ? ' (stale)' : ''}`
-      case 'write':
-        return `write ${action.record.phase}`
-      case 'send':
-        return `send ${action.message.kind}`
-      case 'apply-eviction':
-        return `deny ${refOf(action.object).name}`
-      case 'lift-eviction':
-        return `allow ${action.ref.name}`
-      case 'await-taken':
-        return `taken ${action.ref.name}`
-      case 'farewell':
-        return action.revoked ? 'farewell, revoked' : 'farewell'
-      case 'forget':
-        return 'forget'
-    }
-  })
+  return actions.map(wordsFor)
+}
+
+function wordsFor(action: Action): string {
+  switch (action.do) {
+    case 'apply-entry':
+      return `entry ${healthWord(action.object.status)}`
+    case 'remove-entry':
+      return `remove ${action.ref.name}${action.stale ? ' (stale)' : ''}`
+    case 'write':
+      return `write ${action.record.phase}`
+    case 'send':
+      return `send ${action.message.kind}`
+    case 'apply-eviction':
+      return `deny ${refOf(action.object).name}`
+    case 'lift-eviction':
+      return `allow ${action.ref.name}`
+    case 'await-taken':
+      return `taken ${action.ref.name}`
+    case 'farewell':
+      return action.revoked ? 'farewell, revoked' : 'farewell'
+    case 'forget':
+      return 'forget'
+  }
 }
 
 function healthWord(status: unknown): string {
