@@ -6,6 +6,7 @@ export const exitCodes = { ok: 0, failure: 1, usage: 2, denied: 3, unreachable: 
 
 const byCode: Partial<Record<ErrorCode, keyof typeof exitCodes>> = {
   CONFIG_INVALID: 'usage',
+  REQUEST_INVALID: 'usage',
   UNAUTHENTICATED: 'denied',
   FORBIDDEN: 'denied',
   ENROLMENT_INVALID: 'denied',

@@ -1,8 +1,9 @@
 import { Value } from 'typebox/value'
 import { type Document, LineCounter, parseAllDocuments } from 'yaml'
+import { closed } from '../shared/api/closed.ts'
 import { type Pool, Pool as PoolSchema } from '../shared/api/operator.ts'
 import { limits } from '../shared/api/wire.ts'
-import { MooringError } from '../shared/errors.ts'
+import { errorText, MooringError } from '../shared/errors.ts'
 
 /**
  * The pools of a YAML (or JSON) text of one or several documents, each `name` and `spec`. Throws
@@ -29,7 +30,7 @@ function readDocument(document: Document.Parsed, lines: LineCounter, source: str
     )
   }
   // Empty documents come of a separator at either end of a file.
-  const value: unknown = document.toJS({ maxAliasCount: 20 })
+  const value = unfold(document, source)
   if (value === null || value === undefined) return []
   const fault = firstFault(value)
   if (fault === undefined) return [value as Pool]
@@ -39,6 +40,16 @@ function readDocument(document: Document.Parsed, lines: LineCounter, source: str
   )
 }
 
+function unfold(document: Document.Parsed, source: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 20 })
+  } catch (cause) {
+    throw invalid(source, errorText(cause))
+  }
+}
+
+const ClosedPool = closed(PoolSchema)
+
 interface Fault {
   readonly path: readonly string[]
   readonly text: string
@@ -46,7 +57,7 @@ interface Fault {
 
 /** The fault to show: a misspelt key says more than what is missing because of it. */
 function firstFault(value: unknown): Fault | undefined {
-  const errors = Value.Errors(PoolSchema, value).filter((error) => error.keyword !== 'boolean')
+  const errors = Value.Errors(ClosedPool, value).filter((error) => error.keyword !== 'boolean')
   const error = errors.find((one) => one.keyword === 'additionalProperties') ?? errors[0]
   if (error === undefined) return undefined
   const path = error.instancePath.split('/').slice(1).map(unescapePointer)

@@ -1,5 +1,7 @@
 import { Type } from 'typebox'
+import { Value } from 'typebox/value'
 import { VmView } from '../shared/api/operator.ts'
+import { Name } from '../shared/api/wire.ts'
 import { isMooringError, MooringError } from '../shared/errors.ts'
 import type { Client } from './client.ts'
 
@@ -7,10 +9,12 @@ const shown = 5
 
 /** The VM whose id is `text`, or begins with it and is the only one that does. */
 export async function findVm(client: Client, text: string): Promise<VmView> {
-  try {
-    return await client.call('GET', vmPath(text), VmView)
-  } catch (error) {
-    if (!isMooringError(error, 'NOT_FOUND')) throw error
+  if (Value.Check(Name, text)) {
+    try {
+      return await client.call('GET', vmPath(text), VmView)
+    } catch (error) {
+      if (!isMooringError(error, 'NOT_FOUND')) throw error
+    }
   }
   const all = await client.call('GET', '/v1/vms', Type.Array(VmView))
   return pickVm(all, text)

@@ -71,15 +71,18 @@ async function query(
 
 function printAll(session: Session, options: AuditOptions, records: readonly Row[]): void {
   const { terminal, paint } = session
-  if (options.json === true) return terminal.out(`${JSON.stringify(records, null, 2)}\n`)
+  if (options.json === true) {
+    terminal.out(`${JSON.stringify(records, null, 2)}\n`)
+    return
+  }
   const head = ['TIME', 'ACTOR', 'ACTION', 'TARGET', 'OUTCOME', 'DETAIL']
   const table = renderTable({ head, rows: records.map(cells), empty: 'No records.' }, paint)
   terminal.out(`${table.join('\n')}\n`)
 }
 
 function printOne({ terminal, paint }: Session, options: AuditOptions, record: Row): void {
-  if (options.json === true) return terminal.out(`${JSON.stringify(record)}\n`)
-  terminal.out(`${renderTable({ head: [], rows: [cells(record)], empty: '' }, paint)[1] ?? ''}\n`)
+  const row = renderTable({ head: [], rows: [cells(record)], empty: '' }, paint)[1] ?? ''
+  terminal.out(`${options.json === true ? JSON.stringify(record) : row}\n`)
 }
 
 function cells(record: Row) {

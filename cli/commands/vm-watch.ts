@@ -34,10 +34,7 @@ async function printJson({ terminal }: Session, changes: AsyncIterable<VmChange>
   }
 }
 
-async function printLines(
-  { terminal, clock, paint }: Session,
-  changes: AsyncIterable<VmChange>,
-): Promise<void> {
+async function printLines({ terminal, clock }: Session, changes: AsyncIterable<VmChange>): Promise<void> {
   const last = new Map<string, string>()
   for await (const change of changes) {
     if (change.kind === 'interrupted') {
