@@ -95,7 +95,6 @@ export async function createServer(deps: ServerDeps): Promise<ControllerServer> 
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
     logger: false,
-    disableRequestLogging: true,
     genReqId: () => randomBytes(8).toString('hex'),
     requestIdHeader: false,
     ajv: { customOptions: { strict: true, coerceTypes: false, removeAdditional: false, useDefaults: false } },
