@@ -1,3 +1,5 @@
+import { notMooring } from './answer.ts'
+
 /** One event of a stream of server-sent events. */
 export interface ServerEvent {
   readonly event: string
@@ -11,7 +13,7 @@ export interface EventReader {
 
 /**
  * Reads `text/event-stream` as the HTML standard describes it (9.2.6), as far as it is used here: `event`, `data`,
- * comments. `maxLength` bounds what one event may hold; longer ones throw a `RangeError`.
+ * comments. `maxLength` bounds what one event may hold; longer ones throw `CONTROLLER_UNREACHABLE`.
  */
 export function createEventReader(maxLength = 1024 * 1024): EventReader {
   let rest = ''
@@ -46,7 +48,7 @@ export function createEventReader(maxLength = 1024 * 1024): EventReader {
         rest = rest.slice(match.index + match[0].length)
         if (complete !== undefined) events.push(complete)
       }
-      if (rest.length + length > maxLength) throw new RangeError('an event is too long')
+      if (rest.length + length > maxLength) throw notMooring('it sends an event without end')
       return events
     },
   }

@@ -30,7 +30,9 @@ t.test('a file has one noun, in kebab-case', async (t) => {
 })
 
 t.test('a file is at most 350 lines long, or has a reason', async (t) => {
-  const over = filesOf(everywhere).filter((file) => textOf(file).split('\n').length - 1 > 350)
+  // A test is a list of cases, which reads well at a greater length.
+  const limit = (file: string) => (file.endsWith('.test.ts') ? 500 : 350)
+  const over = filesOf(everywhere).filter((file) => textOf(file).split('\n').length - 1 > limit(file))
   t.same(
     over.filter((file) => long[file] === undefined),
     [],
