@@ -2,15 +2,16 @@ import { rm } from 'node:fs/promises'
 import { type Static, Type } from 'typebox'
 import { Value } from 'typebox/value'
 import { readBounded, writeAtomic } from '../host/files.ts'
+import { variants } from './saved-rules.ts'
 
 /** What was put into the kernel, so that a later agent can recognise it and take it back. */
 const Applied = Type.Object({
   apply: Type.Array(Type.String({ maxLength: 8192 }), { maxItems: 64 }),
   cleanup: Type.Array(Type.String({ maxLength: 8192 }), { maxItems: 64 }),
+  basis: Type.String({ maxLength: 8192 }),
   /** SHA-256 of the resulting rules; empty between intention and deed. */
   digest: Type.String({ maxLength: 64 }),
-  /** The programs that show them, as `iptables-nft-save`. */
-  shownBy: Type.Array(Type.String({ pattern: '^ip6?tables(-nft|-legacy)?-save$' }), { maxItems: 6 }),
+  variant: Type.Enum([...variants]),
 })
 export type Applied = Static<typeof Applied>
 

@@ -6,15 +6,19 @@ import { sidecarPorts, sidecarUser } from '../sidecar/paths.ts'
 export interface CaptureFacts {
   /** Where the agent reaches the controller; addresses, not names. */
   readonly controllerAddresses: readonly string[]
+  /** Of resolv.conf: istio-iptables reads it too, and captures DNS only towards these. */
+  readonly nameservers: readonly string[]
   /** Whether the VM has an IPv6 address beyond loopback and link-local ones. */
   readonly ipv6: boolean
 }
 
-/** Arguments for pilot-agent; two captures with equal arguments are the same. */
+/** Arguments for pilot-agent; two captures with equal arguments and basis are the same. */
 export interface CaptureRules {
   readonly apply: readonly string[]
   /** Takes back exactly what `apply` made. */
   readonly cleanup: readonly string[]
+  /** What decides the rules besides the arguments. */
+  readonly basis: string
 }
 
 /** SSH: whoever mends a VM must be able to reach it. */
@@ -57,7 +61,11 @@ export function captureRules(bundle: Bundle, facts: CaptureFacts): CaptureRules 
     ...(capture.dns ? ['--redirect-dns'] : []),
     ...(facts.ipv6 && hasIpv6Listeners(bundle) ? ['--dual-stack'] : []),
   ]
-  return { apply: [...base, '--reconcile'], cleanup: [...base, '--cleanup-only'] }
+  return {
+    apply: [...base, '--reconcile'],
+    cleanup: [...base, '--cleanup-only'],
+    basis: capture.dns ? sorted(facts.nameservers) : '',
+  }
 }
 
 /**

@@ -1,3 +1,28 @@
+/** nft and legacy keep their rules apart; `plain` is a machine that knows only one of them. */
+export const variants = ['nft', 'legacy', 'plain'] as const
+export type Variant = (typeof variants)[number]
+
+/** What iptables-save or ip6tables-save printed. */
+export interface SavedRules {
+  /** The program's name without `-save`. */
+  readonly prefix: string
+  readonly variant: Variant
+  readonly text: string
+}
+
+/** The variant to set rules with: the one that others on this machine use, and nft when nothing speaks against it. */
+export function chooseVariant(shown: readonly SavedRules[]): Variant {
+  const has = (variant: Variant) => shown.some((one) => one.variant === variant)
+  const used = (variant: Variant) =>
+    shown.some((one) => one.variant === variant && foreignRules(one.text).length > 0)
+  if (has('legacy') && (!has('nft') || (used('legacy') && !used('nft')))) return 'legacy'
+  return has('nft') ? 'nft' : 'plain'
+}
+
+function foreignRules(saved: string): readonly string[] {
+  return saved.split('\n').filter((line) => line.startsWith('-A ') && !line.includes('ISTIO_'))
+}
+
 /**
  * The rules of a capture in the output of iptables-save, as `table rule`: those in Istio's chains, those that
  * lead there, and those that leave an interface out. What others have set does not show.

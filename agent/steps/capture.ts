@@ -29,7 +29,7 @@ export function createCaptureStep(deps: CaptureStepDeps): Step {
   const remember = (bundle: Bundle) => {
     known = { key: keyOf(bundle), at: clock.now() }
   }
-  const keyOf = (bundle: Bundle) => JSON.stringify([bundle.capture.enabled, rulesOf(bundle).apply])
+  const keyOf = (bundle: Bundle) => JSON.stringify([bundle.capture.enabled, rulesOf(bundle)])
 
   return {
     name: 'capture',

@@ -7,6 +7,7 @@
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { createAppliedFile } from '../../../agent/capture/applied.ts'
+import { createIptables } from '../../../agent/capture/iptables.ts'
 import { createRedirect } from '../../../agent/capture/redirect.ts'
 import { createCaptureWatchdog } from '../../../agent/capture/watchdog.ts'
 import { createEffects } from '../../../agent/effects.ts'
@@ -51,7 +52,10 @@ const artifacts = createArtifacts({
   log,
   fetchArtifact: (_sha256, { from }) => createReadStream(archive, { start: from }),
 })
-const redirect = createRedirect({ exec, appliedFile: createAppliedFile(paths.captureFile) })
+const redirect = createRedirect({
+  iptables: createIptables({ exec }),
+  appliedFile: createAppliedFile(paths.captureFile),
+})
 const watchdog = createCaptureWatchdog({
   supervisor,
   clock,
@@ -75,7 +79,7 @@ const steps: readonly Step[] = [
     clock,
     effects,
     verifyEveryMs: 0,
-    facts: () => ({ controllerAddresses: ['10.77.0.1'], ipv6: true }),
+    facts: () => ({ controllerAddresses: ['10.77.0.1'], nameservers: ['10.77.0.1'], ipv6: true }),
   }),
 ]
 

@@ -1,0 +1,271 @@
+import { readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { type AppliedFile, createAppliedFile } from '../../../agent/capture/applied.ts'
+import { createIptables } from '../../../agent/capture/iptables.ts'
+import { createRedirect, type Redirect } from '../../../agent/capture/redirect.ts'
+import { captureRules } from '../../../agent/capture/rules.ts'
+import type { Exec } from '../../../agent/host/exec.ts'
+import type { Bundle } from '../../../shared/api/bundle.ts'
+import { isMooringError } from '../../../shared/errors.ts'
+import { bakeSidecar } from '../../testbed/bake.ts'
+import { createNetwork } from '../../testbed/network/network.ts'
+import type { Vm } from '../../testbed/network/vm.ts'
+import { ensureParts } from '../../testbed/parts/parts.ts'
+import { silentProgress } from '../../testbed/progress.ts'
+import { startIstiod, until } from './istiod.ts'
+import { bundleFor, poolObjects, startDriver, stateOf } from './sidecar-vm.ts'
+
+t.setTimeout(15 * 60_000)
+const parts = await ensureParts({ progress: silentProgress })
+const baked = await bakeSidecar({ parts })
+const network = await createNetwork({ name: 'capture' })
+t.teardown(() => network.close())
+const { signal } = new AbortController()
+const golden = fileURLToPath(new URL('../../golden/capture/', import.meta.url))
+const facts = { controllerAddresses: ['10.77.0.1', 'fd77::1'], nameservers: ['10.77.0.53'], ipv6: true }
+
+/** What the two families hold, without what differs from run to run. */
+async function rulesIn(vm: Vm): Promise<string> {
+  const sections: string[] = []
+  for (const program of ['iptables-nft-save', 'ip6tables-nft-save']) {
+    const { stdout } = await vm.exec(program)
+    const lines = stdout.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+    sections.push(`# ${program}`, ...lines.map((line) => line.replace(/\[\d+:\d+\]/, '[0:0]')))
+  }
+  return `${sections.join('\n')}\n`
+}
+
+function redirectIn(vm: Vm): { redirect: Redirect; appliedFile: AppliedFile } {
+  const exec: Exec = async (command, args, options) => {
+    const { code, stdout, stderr } = await vm.exec(command, args, {
+      env: options.env,
+      timeoutMs: options.timeoutMs,
+      ...(options.input !== undefined && { input: options.input }),
+    })
+    return { code, signal: null, stdout, stderr, timedOut: false }
+  }
+  const appliedFile = createAppliedFile(join(vm.root, 'capture.json'))
+  return { redirect: createRedirect({ iptables: createIptables({ exec }), appliedFile }), appliedFile }
+}
+
+async function freshVm(name: string): Promise<Vm> {
+  const vm = await network.addVm(name)
+  await writeFile(join(vm.root, 'etc/resolv.conf'), 'nameserver 10.77.0.53\n')
+  return vm
+}
+
+const cases: Record<string, (bundle: Bundle) => void> = {
+  default: () => {},
+  'no-dns': (bundle) => {
+    bundle.capture.dns = false
+  },
+  exclusions: (bundle) => {
+    bundle.capture.excludeInboundPorts = [9100]
+    bundle.capture.excludeOutboundPorts = [5432, 123]
+    bundle.capture.excludeOutboundCidrs = ['192.0.2.0/24', '2001:db8::/32']
+    bundle.capture.excludeInterfaces = ['eth1']
+  },
+  'dual-stack': (bundle) => {
+    bundle.mesh.environment.ISTIO_DUAL_STACK = 'true'
+  },
+}
+
+for (const [name, change] of Object.entries(cases)) {
+  t.test(`the rules of case ${name} are those of its golden file, and go again`, async (t) => {
+    const vm = await freshVm(name)
+    const { redirect } = redirectIn(vm)
+    const untouched = await rulesIn(vm)
+    const rules = captureRules(await bundleFor(vm, { baked, app: 'web', change }), facts)
+    await redirect.apply(parts.pilotAgent, rules, signal)
+    const made = await rulesIn(vm)
+    const file = join(golden, `${name}.golden`)
+    if (process.env.UPDATE_GOLDEN === '1') await writeFile(file, made)
+    t.equal(made, await readFile(file, 'utf8'))
+    t.ok(await redirect.verify(rules, signal))
+    await redirect.apply(parts.pilotAgent, rules, signal)
+    t.equal(await rulesIn(vm), made, 'applying again changes nothing')
+    await redirect.undo(parts.pilotAgent, signal)
+    t.equal((await rulesIn(vm)).match(/^-A.*$/m), null, 'no rule is left')
+    t.notMatch(await rulesIn(vm), 'ISTIO')
+    t.equal(untouched.match(/^-A.*$/m), null)
+    await redirect.undo(parts.pilotAgent, signal)
+    t.notOk(await redirect.verify(rules, signal))
+    await vm.destroy()
+  })
+}
+
+t.test('what others do to the rules is seen and mended, and theirs are left alone', async (t) => {
+  const vm = await freshVm('mended')
+  const { redirect, appliedFile } = redirectIn(vm)
+  const rules = captureRules(await bundleFor(vm, { baked, app: 'web' }), facts)
+  await vm.exec('iptables-nft', [
+    '-t',
+    'nat',
+    '-A',
+    'PREROUTING',
+    '-p',
+    'tcp',
+    '--dport',
+    '81',
+    '-j',
+    'ACCEPT',
+  ])
+  await redirect.apply(parts.pilotAgent, rules, signal)
+  const made = await rulesIn(vm)
+
+  await vm.exec('iptables-nft', [
+    '-t',
+    'nat',
+    '-A',
+    'PREROUTING',
+    '-p',
+    'tcp',
+    '--dport',
+    '82',
+    '-j',
+    'ACCEPT',
+  ])
+  t.ok(await redirect.verify(rules, signal), "others' rules do not count")
+  await vm.exec('iptables-nft', [
+    '-t',
+    'nat',
+    '-D',
+    'PREROUTING',
+    '-p',
+    'tcp',
+    '--dport',
+    '82',
+    '-j',
+    'ACCEPT',
+  ])
+
+  const harm: readonly (readonly string[])[] = [
+    ['-t', 'nat', '-F', 'ISTIO_INBOUND'],
+    ['-t', 'nat', '-D', 'PREROUTING', '-p', 'tcp', '-j', 'ISTIO_INBOUND'],
+    ['-t', 'nat', '-F', 'OUTPUT'],
+    ['-t', 'raw', '-F'],
+    ['-t', 'nat', '-I', 'ISTIO_OUTPUT', '-j', 'RETURN'],
+  ]
+  for (const args of harm) {
+    await vm.exec('iptables-nft', args)
+    t.notOk(await redirect.verify(rules, signal), `seen: iptables ${args.join(' ')}`)
+    await redirect.apply(parts.pilotAgent, rules, signal)
+    t.ok(await redirect.verify(rules, signal), `mended: iptables ${args.join(' ')}`)
+  }
+  await vm.exec('iptables-nft', ['-t', 'nat', '-F'])
+  await vm.exec('iptables-nft', [
+    '-t',
+    'nat',
+    '-A',
+    'PREROUTING',
+    '-p',
+    'tcp',
+    '--dport',
+    '81',
+    '-j',
+    'ACCEPT',
+  ])
+  await redirect.apply(parts.pilotAgent, rules, signal)
+  t.same(sorted(await rulesIn(vm)), sorted(made), 'a flush of everything too')
+
+  await appliedFile.remove()
+  await redirect.undo('/nowhere/pilot-agent', signal)
+  t.match((await rulesIn(vm)).match(/^-A.*$/gm), ['-A PREROUTING -p tcp -m tcp --dport 81 -j ACCEPT'])
+})
+
+t.test('other rules take the place of the old ones, and none of those stays', async (t) => {
+  const vm = await freshVm('changed')
+  const { redirect } = redirectIn(vm)
+  const old = captureRules(
+    await bundleFor(vm, { baked, app: 'web', change: cases.exclusions as () => void }),
+    facts,
+  )
+  const plain = await bundleFor(vm, { baked, app: 'web', change: cases['no-dns'] as () => void })
+  await redirect.apply(parts.pilotAgent, old, signal)
+  await redirect.apply(parts.pilotAgent, captureRules(plain, facts), signal)
+  t.equal(await withoutChains(vm), keepRules(await readFile(join(golden, 'no-dns.golden'), 'utf8')))
+})
+
+t.test('other name servers are captured instead of the old ones', async (t) => {
+  const vm = await freshVm('renamed')
+  const { redirect } = redirectIn(vm)
+  const bundle = await bundleFor(vm, { baked, app: 'web' })
+  await redirect.apply(parts.pilotAgent, captureRules(bundle, facts), signal)
+  await writeFile(join(vm.root, 'etc/resolv.conf'), 'nameserver 10.77.0.54\n')
+  const now = captureRules(bundle, { ...facts, nameservers: ['10.77.0.54'] })
+  t.notOk(await redirect.verify(now, signal))
+  await redirect.apply(parts.pilotAgent, now, signal)
+  t.match(await rulesIn(vm), '-d 10.77.0.54/32 -p udp')
+  t.notMatch(await rulesIn(vm), '10.77.0.53')
+})
+
+t.test('what istio-iptables says is in the error', async (t) => {
+  const vm = await freshVm('refused')
+  const { redirect } = redirectIn(vm)
+  const broken = { apply: ['istio-iptables', '-i', 'no-address'], cleanup: [], basis: '' }
+  await t.rejects(redirect.apply(parts.pilotAgent, broken, signal), {
+    code: 'CAPTURE_FAILED',
+    detail: /no-address/,
+  })
+  await t.rejects(
+    redirect.apply('/nowhere/pilot-agent', broken, signal).catch((error) => {
+      t.ok(isMooringError(error, 'CAPTURE_FAILED'))
+      throw error
+    }),
+  )
+})
+
+t.test('a sidecar that is down for good does not cut its VM off', async (t) => {
+  const istiod = await startIstiod(network, parts)
+  const vm = await freshVm('watched')
+  await istiod.apply(poolObjects('web', 'web.mesh', [vm]))
+  network.host.spawn(process.execPath, [
+    '-e',
+    "require('node:http').createServer((q, r) => r.end('out')).listen(8088)",
+  ])
+  const outside = async () =>
+    (await vm.exec('curl', ['-s', '-m', '2', `http://${network.hostAddress}:8088/`])).stdout
+  const bundle = await bundleFor(vm, { istiod, baked, app: 'web' })
+  const driver = await startDriver(vm, baked.path)
+  await driver.call('converge', { bundle })
+  // The driver excludes the controller's address; another one on the same machine is not excluded.
+  await until(async () => (await outside()) === 'out')
+
+  const folder = join(stateOf(vm), 'sidecar/versions', `${baked.version}-${baked.sha256.slice(0, 12)}/bin`)
+  await rename(join(folder, 'envoy'), join(folder, 'away'))
+  const since = driver.events.length
+  process.kill((await driver.call('state')).pid, 'SIGKILL')
+  await driver.event((e) => e.event === 'watchdog' && e.opened === true, since)
+  t.match(await driver.call('state'), { running: false, downForGood: true })
+  t.notMatch(await rulesIn(vm), 'ISTIO', 'traffic goes past the sidecar')
+  t.equal(await outside(), 'out')
+  t.match(await driver.call('health'), { health: 'unhealthy', reason: 'SIDECAR_EXITED' })
+  const state = await driver.call('state')
+  t.match(state.lastExit.tail.join('\n'), /envoy/, 'the crash report says why')
+
+  await rename(join(folder, 'away'), join(folder, 'envoy'))
+  await until(async () => {
+    await driver.call('converge', { bundle })
+    return true
+  })
+  await driver.event((e) => e.event === 'watchdog' && e.opened === false, since)
+  t.match(await rulesIn(vm), 'ISTIO_OUTPUT', 'and comes back')
+  await until(async () => (await driver.call('health')).health === 'healthy')
+})
+
+function sorted(saved: string): readonly string[] {
+  return saved.split('\n').toSorted()
+}
+
+function keepRules(saved: string): string {
+  return saved
+    .split('\n')
+    .filter((line) => /^(-A|#)/.test(line))
+    .join('\n')
+}
+
+async function withoutChains(vm: Vm): Promise<string> {
+  return keepRules(await rulesIn(vm))
+}
