@@ -1,0 +1,146 @@
+import { type Static, Type } from 'typebox'
+import { Value } from 'typebox/value'
+import { parse } from 'yaml'
+import { Name } from '../shared/api/wire.ts'
+import { errorText, MooringError } from '../shared/errors.ts'
+import { logLevels } from '../shared/log.ts'
+
+const closed = { additionalProperties: false }
+const Path = Type.String({ minLength: 1, maxLength: 1024 })
+
+/** The configuration file. It holds no secret: secrets are in files that it names. */
+const ConfigFile = Type.Object(
+  {
+    controller: Type.Object(
+      {
+        url: Type.String({ maxLength: 512, pattern: '^https://[^/?#@]+/?$' }),
+        caFile: Type.Optional(Path),
+        pin: Type.Optional(Type.String({ pattern: '^sha256:[0-9a-f]{64}$' })),
+      },
+      closed,
+    ),
+    pool: Name,
+    join: Type.Optional(
+      Type.Object({ method: Type.Optional(Type.Literal('token')), tokenFile: Type.Optional(Path) }, closed),
+    ),
+    state: Type.Optional(Path),
+    run: Type.Optional(Path),
+    log: Type.Optional(
+      Type.Object(
+        { level: Type.Optional(Type.Union(logLevels.map((level) => Type.Literal(level)))) },
+        closed,
+      ),
+    ),
+  },
+  closed,
+)
+
+/** How the agent knows its controller: exactly one of the two. */
+export type TrustConfig = { readonly caFile: string } | { readonly pin: string }
+
+/** The configuration, checked, with every default filled in. */
+export interface AgentConfig {
+  readonly controller: { readonly url: URL; readonly trust: TrustConfig }
+  readonly pool: string
+  readonly join: { readonly method: 'token'; readonly tokenFile: string }
+  readonly state: string
+  readonly run: string
+  readonly log: { readonly level: (typeof logLevels)[number] }
+}
+
+/** Variables that replace a value of the file, and the place they replace. */
+export const environmentNames = {
+  MOORING_CONTROLLER_URL: ['controller', 'url'],
+  MOORING_CONTROLLER_CA_FILE: ['controller', 'caFile'],
+  MOORING_CONTROLLER_PIN: ['controller', 'pin'],
+  MOORING_POOL: ['pool'],
+  MOORING_JOIN_METHOD: ['join', 'method'],
+  MOORING_JOIN_TOKEN_FILE: ['join', 'tokenFile'],
+  MOORING_STATE: ['state'],
+  MOORING_RUN: ['run'],
+  MOORING_LOG_LEVEL: ['log', 'level'],
+} as const satisfies Record<string, readonly string[]>
+
+/** Largest configuration file, in bytes. */
+export const maxConfigBytes = 64 * 1024
+
+/**
+ * Reads the text of a configuration file, puts the environment over it and checks the whole. Throws
+ * `CONFIG_INVALID` with the name of the field.
+ */
+export function readConfig(text: string, env: Readonly<Record<string, string | undefined>>): AgentConfig {
+  const file = withEnvironment(parseYaml(text), env)
+  if (!Value.Check(ConfigFile, file)) throw invalid(firstFault(file))
+  const { controller, pool, join, log, state, run } = file
+  return {
+    controller: { url: new URL(controller.url), trust: trustOf(controller) },
+    pool,
+    join: { method: join?.method ?? 'token', tokenFile: join?.tokenFile ?? '/etc/mooring/token' },
+    state: state ?? '/var/lib/mooring',
+    run: run ?? '/run/mooring',
+    log: { level: log?.level ?? 'info' },
+  }
+}
+
+function trustOf({ caFile, pin }: Static<typeof ConfigFile>['controller']): TrustConfig {
+  if (caFile !== undefined && pin !== undefined) {
+    throw invalid('controller.caFile and controller.pin exclude each other')
+  }
+  if (caFile !== undefined) return { caFile }
+  if (pin !== undefined) return { pin }
+  throw invalid('controller needs caFile or pin: the agent trusts no controller at first sight')
+}
+
+function parseYaml(text: string): unknown {
+  try {
+    return parse(text, { maxAliasCount: 0 }) ?? {}
+  } catch (error) {
+    throw invalid(`it is not YAML: ${errorText(error).split('\n')[0]}`, error)
+  }
+}
+
+function withEnvironment(file: unknown, env: Readonly<Record<string, string | undefined>>): unknown {
+  if (!isRecord(file)) return file
+  let result = file
+  for (const [name, place] of Object.entries(environmentNames)) {
+    const value = env[name]
+    if (value !== undefined && value !== '') result = put(result, place, value)
+  }
+  return result
+}
+
+function put(
+  target: Record<string, unknown>,
+  [head = '', ...rest]: readonly string[],
+  value: string,
+): Record<string, unknown> {
+  if (rest.length === 0) return { ...target, [head]: value }
+  const inner = target[head]
+  return { ...target, [head]: put(isRecord(inner) ? inner : {}, rest, value) }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Unknown keys first: a misspelt key is the cause of most other faults. */
+function firstFault(file: unknown): string {
+  const faults = Value.Errors(ConfigFile, file)
+  const unknown = faults.find((fault) => fault.keyword === 'boolean')
+  if (unknown !== undefined) return `${field(unknown.instancePath)} is not a key of the configuration`
+  const [first] = faults
+  if (first === undefined) return 'it does not fit its schema'
+  const missing = first.keyword === 'required' ? first.params.requiredProperties.join(', ') : undefined
+  const where = field(first.instancePath)
+  return missing === undefined
+    ? `${where || 'the file'} ${first.message}`
+    : `${where === '' ? '' : `${where}.`}${missing} is missing`
+}
+
+function field(instancePath: string): string {
+  return instancePath.replace(/^\//, '').replaceAll('/', '.')
+}
+
+function invalid(detail: string, cause?: unknown): MooringError {
+  return new MooringError('CONFIG_INVALID', { detail, cause })
+}

@@ -1,0 +1,95 @@
+import { randomBytes } from 'node:crypto'
+import { link, mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { MooringError } from '../../shared/errors.ts'
+import { hasErrno, readBounded } from './files.ts'
+
+/** Who holds the lock: a pid is used again, a pid with its start time is not until the next boot. */
+interface Holder {
+  readonly pid: number
+  readonly startTime: number
+  readonly bootId: string
+}
+
+export interface LockDeps {
+  readonly path: string
+  readonly pid: number
+  readonly processes: {
+    find(pid: number): Promise<{ readonly startTime: number } | undefined>
+    bootId(): Promise<string>
+  }
+}
+
+const tries = 10
+
+/**
+ * Takes the lock of a state folder and returns how to give it back. Throws `ALREADY_RUNNING` while another
+ * process lives that has it; the lock of a dead one is taken over.
+ */
+export async function takeLock({ path, pid, processes }: LockDeps): Promise<() => Promise<void>> {
+  const bootId = await processes.bootId()
+  const self = await processes.find(pid)
+  const mine = JSON.stringify({ pid, startTime: self?.startTime ?? 0, bootId } satisfies Holder)
+  const temporary = `${path}.${randomBytes(6).toString('hex')}`
+  await mkdir(dirname(path), { recursive: true, mode: 0o711 })
+  // A link appears with its content or not at all: nobody reads a lock that is half written.
+  await writeFile(temporary, mine, { mode: 0o600 })
+  try {
+    for (let n = 0; n < tries; n += 1) {
+      if (await linked(temporary, path)) return () => release(path, mine)
+      const text = await readBounded(path, 1024)
+      if (text === undefined) continue
+      const holder = parse(text)
+      if (holder?.bootId === bootId) {
+        const alive = await processes.find(holder.pid)
+        if (alive !== undefined && alive.startTime === holder.startTime) {
+          throw new MooringError('ALREADY_RUNNING', { detail: `process ${holder.pid}` })
+        }
+      }
+      await removeStale(path, text)
+    }
+    throw new MooringError('ALREADY_RUNNING', { detail: `${path} changes hands all the time` })
+  } finally {
+    await rm(temporary, { force: true })
+  }
+}
+
+async function linked(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to)
+    return true
+  } catch (error) {
+    if (hasErrno(error, 'EEXIST')) return false
+    throw error
+  }
+}
+
+/** Removes the lock if it still is `stale`: between reading and removing, another may have taken it over. */
+async function removeStale(path: string, stale: string): Promise<void> {
+  const aside = `${path}.${randomBytes(6).toString('hex')}`
+  try {
+    await rename(path, aside)
+  } catch (error) {
+    if (hasErrno(error, 'ENOENT')) return
+    throw error
+  }
+  if ((await readBounded(aside, 1024)) !== stale) await linked(aside, path)
+  await rm(aside, { force: true })
+}
+
+async function release(path: string, mine: string): Promise<void> {
+  if ((await readBounded(path, 1024)) === mine) await rm(path, { force: true })
+}
+
+function parse(text: string): Holder | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    if (typeof value !== 'object' || value === null) return undefined
+    const { pid, startTime, bootId } = value as Partial<Holder>
+    return typeof pid === 'number' && typeof startTime === 'number' && typeof bootId === 'string'
+      ? { pid, startTime, bootId }
+      : undefined
+  } catch {
+    return undefined
+  }
+}
