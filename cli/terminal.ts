@@ -34,8 +34,8 @@ export function createTerminal({ stdin, stdout, stderr, env }: TerminalDeps): Te
     err: (text) => void stderr.write(text),
     tty,
     colour: tty && (env.NO_COLOR ?? '') === '',
-    columns: () => stdout.columns ?? 80,
-    rows: () => stdout.rows ?? 24,
+    columns: () => stdout.columns || 80,
+    rows: () => stdout.rows || 24,
     async readAll() {
       let text = ''
       for await (const chunk of stdin.setEncoding('utf8')) {

@@ -22,7 +22,7 @@ const report = createReport({
   write: (text) => process.stdout.write(text),
   tty: process.stdout.isTTY === true && !inCi,
   colour: process.stdout.isTTY === true && env.NO_COLOR === undefined,
-  columns: () => process.stdout.columns ?? 80,
+  columns: () => process.stdout.columns || 80,
   now: () => performance.now(),
 })
 
