@@ -81,6 +81,7 @@ export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirec
         const intention: Applied = {
           apply: [...rules.apply],
           cleanup: [...rules.cleanup],
+          basis: rules.basis,
           variant,
           digest: '',
         }

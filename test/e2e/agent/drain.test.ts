@@ -131,6 +131,13 @@ t.test('a gRPC stream is an open request as long as it lasts', async (t) => {
 
 t.test('a request that does not come through a declared port is counted too', async (t) => {
   await freshSidecar()
+  // Such a port has no service whose callers would know to use mutual TLS.
+  const permissive = poolObjects('web', 'web.mesh', [web]).map((object) =>
+    'kind' in object && object.kind === 'PeerAuthentication'
+      ? { ...object, spec: { mtls: { mode: 'PERMISSIVE' } } }
+      : object,
+  )
+  await istiod.apply(permissive)
   const before = await driver.call('inbound')
   const undeclared = fileURLToPath(new URL('../../testbed/apps/app-server.ts', import.meta.url))
   web.spawn(
