@@ -41,9 +41,9 @@ export interface Fleet {
   bundle(vm: string, signal: AbortSignal): Promise<Bundle>
   /** Takes over an authenticated stream of an agent. */
   attach(socket: StreamSocket, peer: StreamPeer): void
-  /** Throws `NOT_FOUND`. The wish is written when this resolves. */
+  /** Throws `NOT_FOUND`. When it resolves the wish is written, and views show it. */
   requestDrain(vm: string, wish: DrainWish): Promise<void>
-  /** Throws `NOT_FOUND`. The wish is written when this resolves. */
+  /** Throws `NOT_FOUND`. When it resolves the wish is written, and views show it. */
   remove(vm: string, wish: RemovalWish): Promise<void>
   /** Whether another VM must not have this one's address. */
   isLive(vm: string): boolean
@@ -116,7 +116,7 @@ export function createFleet(deps: FleetDeps): Fleet {
 
   const chronicle = createChronicle(deps)
   const inventory = createInventory({ mesh, effects })
-  const roster = createRoster({ store, changed: rosterChanged })
+  const roster = createRoster({ store, network: () => mesh.facts().network, changed: rosterChanged })
   const wishes = createWishes({ store, effects, clock })
   const upkeep = createUpkeep({ store, inventory, roster, log })
   const queue = createQueue({
@@ -287,10 +287,12 @@ export function createFleet(deps: FleetDeps): Fleet {
     attach: streams.attach,
     async requestDrain(vm, wish) {
       await wishes.drain(vm, wish)
+      await roster.refresh('vm', vm)
       queue.add(vmKey(vm))
     },
     async remove(vm, wish) {
       await wishes.remove(vm, wish)
+      await roster.refresh('vm', vm)
       queue.add(vmKey(vm))
     },
     isLive(vm) {

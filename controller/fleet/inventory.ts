@@ -33,8 +33,8 @@ export interface InventoryDeps {
 }
 
 /** Where an address is unique: two networks may use the same ones. */
-export function placeOf(address: string, network: string | undefined): string {
-  return `${network ?? ''}|${address}`
+export function placeOf(address: string, network: string): string {
+  return `${network}|${address}`
 }
 
 interface Item {
@@ -137,7 +137,7 @@ export function keyOf(ref: ObjectRef): string {
 function entryPlace(object: IstioObject): string | undefined {
   if (object.kind !== 'WorkloadEntry') return undefined
   const { address, network } = object.spec as { address?: unknown; network?: unknown }
-  return placeOf(String(address), typeof network === 'string' ? network : undefined)
+  return placeOf(String(address), typeof network === 'string' ? network : '')
 }
 
 function link(index: Map<string, Set<string>>, at: string, key: string): void {

@@ -63,12 +63,12 @@ export function plan(situation: Situation): Plan {
 
 /** The WorkloadEntry that a VM of this record should have, or undefined when it should have none. */
 export function wantedEntry(
-  situation: Pick<Situation, 'vm' | 'record' | 'pool' | 'addressOwner'>,
+  situation: Pick<Situation, 'vm' | 'record' | 'pool' | 'network' | 'addressOwner'>,
   phase: Phase = situation.record.phase,
 ): IstioObject | undefined {
-  const { vm, record, pool, addressOwner } = situation
+  const { vm, record, pool, network, addressOwner } = situation
   if (!hasEntry(phase) || pool === undefined || addressOwner !== vm) return undefined
-  return workloadEntry({ vm, record, pool, poolName: record.pool, health: healthFor(phase) })
+  return workloadEntry({ vm, record, pool, poolName: record.pool, network, health: healthFor(phase) })
 }
 
 /** Whether this record wants its address denied to the mesh. */

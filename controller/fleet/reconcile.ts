@@ -7,7 +7,6 @@ import type { Effects } from '../effects.ts'
 import { bundleRevision } from '../mesh/bundle.ts'
 import type { Mesh, ObjectRef } from '../mesh/mesh.ts'
 import { evictionPolicy, refOf, workloadEntry } from '../mesh/objects.ts'
-import { effectivePool } from '../mesh/pool-defaults.ts'
 import type { VmRecord } from '../store/records.ts'
 import type { ResourceStore } from '../store/resource-store.ts'
 import type { Chronicle } from './chronicle.ts'
@@ -74,13 +73,15 @@ export function createReconcile(deps: ReconcileDeps): Reconcile {
     const pool = roster.pool(record.pool)
     const own = pool && refOf(workloadEntry({ vm, record, pool, poolName: record.pool, health: 'none' }))
     const ownKey = own && keyOf(own)
-    const place = placeOf(record.address, pool && effectivePool(pool.spec).network)
+    const network = roster.networkOf(record)
+    const place = placeOf(record.address, network)
     const session = sessionOf(vm, record)
     return {
       vm,
       record,
       pool,
       terms: termsOf(pool),
+      network,
       entry: own && inventory.held(own),
       eviction: inventory.held(refOf(evictionPolicy(vm, record))),
       strays: inventory.entriesNamed(vm).filter((ref) => keyOf(ref) !== ownKey),

@@ -11,12 +11,14 @@ export type Change =
 /** A copy of all VMs and pools in memory, for questions about the whole fleet. It follows the store. */
 export interface Roster {
   load(): Promise<void>
-  /** Reads one VM or pool anew. */
+  /** Reads one VM or pool anew; resolves when what was stored at the call is known. */
   refresh(kind: 'vm' | 'pool', name: string): Promise<void>
   vm(name: string): VmRecord | undefined
   vms(): ReadonlyMap<string, VmRecord>
   pool(name: string): PoolRecord | undefined
   pools(): ReadonlyMap<string, PoolRecord>
+  /** Name of the Istio network of this record's address. */
+  networkOf(record: VmRecord): string
   /** VMs with this record's address, whatever their phase. */
   at(record: VmRecord): readonly string[]
   /** The VM that this record's address belongs to, given that `vm` has this record. */
@@ -27,6 +29,8 @@ export interface Roster {
 
 export interface RosterDeps {
   readonly store: ResourceStore
+  /** Name of the network of the pools that name none. */
+  readonly network: () => string
   readonly changed: (change: Change) => void
 }
 
@@ -37,11 +41,11 @@ export function createRoster(deps: RosterDeps): Roster {
   const byAddress = new Map<string, Set<string>>()
   const readyOf = new Map<string, Set<string>>()
   /** Reads under way, and whether the store changed again since they began. */
-  const reading = new Map<string, { stale: boolean }>()
+  const reading = new Map<string, { stale: boolean; done: Promise<void> }>()
 
-  const networkOf = (record: VmRecord) => {
+  function networkOf(record: VmRecord): string {
     const pool = pools.get(record.pool)
-    return pool === undefined ? undefined : effectivePool(pool.spec).network
+    return (pool && effectivePool(pool.spec).network) ?? deps.network()
   }
 
   function putVm(name: string, after: VmRecord | undefined): void {
@@ -75,6 +79,19 @@ export function createRoster(deps: RosterDeps): Roster {
     })
   }
 
+  async function read(kind: 'vm' | 'pool', name: string, state: { stale: boolean }): Promise<void> {
+    try {
+      while (state.stale) {
+        state.stale = false
+        if (kind === 'vm') putVm(name, (await store.get('vm', name))?.value)
+        else putPool(name, (await store.get('pool', name))?.value)
+      }
+    } finally {
+      // In the same turn as the last look at `stale`, so that no change falls between.
+      reading.delete(`${kind}/${name}`)
+    }
+  }
+
   return {
     async load() {
       const [storedPools, storedVms] = [await store.list('pool'), await store.list('vm')]
@@ -84,29 +101,23 @@ export function createRoster(deps: RosterDeps): Roster {
       for (const name of vms.keys()) if (!names.has(name)) putVm(name, undefined)
       for (const { name, value } of storedVms) putVm(name, value)
     },
-    async refresh(kind, name) {
+    refresh(kind, name) {
       const key = `${kind}/${name}`
       const underWay = reading.get(key)
       if (underWay !== undefined) {
         underWay.stale = true
-        return
+        return underWay.done
       }
-      const state = { stale: true }
+      const state = { stale: true, done: Promise.resolve() }
       reading.set(key, state)
-      try {
-        while (state.stale) {
-          state.stale = false
-          if (kind === 'vm') putVm(name, (await store.get('vm', name))?.value)
-          else putPool(name, (await store.get('pool', name))?.value)
-        }
-      } finally {
-        reading.delete(key)
-      }
+      state.done = read(kind, name, state)
+      return state.done
     },
     vm: (name) => vms.get(name),
     vms: () => vms,
     pool: (name) => pools.get(name),
     pools: () => pools,
+    networkOf,
     at,
     ownerOf(vm, record) {
       let owner = { vm, admittedAt: hasEntry(record.phase) ? record.admittedAt : -1 }

@@ -14,6 +14,8 @@ export interface Situation {
   /** Absent when its pool was deleted. */
   readonly pool: PoolRecord | undefined
   readonly terms: Terms
+  /** Name of the Istio network of its address; empty where there is only one. */
+  readonly network: string
   /** What is written under the reference of its WorkloadEntry. */
   readonly entry: Held
   /** What is written under the reference of its eviction policy. */

@@ -89,7 +89,8 @@ export function createUpkeep(deps: UpkeepDeps): Upkeep {
 
   function isAmiss(vm: string, record: VmRecord): boolean {
     const pool = roster.pool(record.pool)
-    const entry = wantedEntry({ vm, record, pool, addressOwner: roster.ownerOf(vm, record) })
+    const [network, addressOwner] = [roster.networkOf(record), roster.ownerOf(vm, record)]
+    const entry = wantedEntry({ vm, record, pool, network, addressOwner })
     const named = inventory.entriesNamed(vm)
     if (entry === undefined) return named.length > 0 || record.revoked !== undefined
     const held = inventory.held(refOf(entry))

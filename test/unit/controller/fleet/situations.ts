@@ -75,6 +75,7 @@ export function situation(changes: Partial<Situation> = {}): Situation {
     vm: 'vm-1',
     record: record(),
     terms: termsOf(pool),
+    network: '',
     entry: undefined,
     eviction: undefined,
     strays: [],
