@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { access, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -139,8 +140,7 @@ export async function createStandaloneMesh(deps: StandaloneMeshDeps): Promise<Me
       await answers(ended)
       await folder.show()
       await watch.settled(ended)
-      await folder.put(sentinel)
-      await folder.nudge([sentinelRef])
+      await folder.put(sentinel(randomUUID()))
       await watch.taken(sentinelRef, ended)
       gate.deny(evictedAddresses(folder.written()))
       await gate.open(ports.secure)

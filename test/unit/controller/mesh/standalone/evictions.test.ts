@@ -7,7 +7,7 @@ import { vmOf } from '../sample.ts'
 t.test('the addresses of evicted VMs, and of nobody else', async (t) => {
   const objects = [
     ...meshObjects(),
-    sentinel,
+    sentinel('n'),
     evictionPolicy('a', vmOf({ address: '10.0.0.11' })),
     evictionPolicy('b', vmOf({ address: 'fd00::1' })),
   ]
