@@ -1,6 +1,6 @@
 import t from 'tap'
 import { findCycle, type Import, importsOf, reach } from './import-graph.ts'
-import { codeOf, filesOf, productFiles } from './source-tree.ts'
+import { codeOf, filesOf, productFiles, textOf } from './source-tree.ts'
 
 /** Which folders the files of each folder may import. */
 const mayImport: Record<string, readonly string[]> = {
@@ -76,6 +76,36 @@ t.test('every foreign package has its importers, and no others', async (t) => {
       !importers[target]?.some((place) => (place.endsWith('.ts') ? file === place : file.startsWith(place))),
   )
   t.same(wrong, [])
+})
+
+t.test('what is imported is declared, and what ships is imported', async (t) => {
+  const declared = JSON.parse(textOf('package.json')) as Record<'dependencies' | 'devDependencies', object>
+  const shipped = Object.keys(declared.dependencies)
+  const all = [...shipped, ...Object.keys(declared.devDependencies)]
+  const imported = (files: readonly string[]) =>
+    new Set(
+      files.flatMap((file) =>
+        importsOf(file)
+          .filter((one) => one.kind === 'package')
+          .map((one) => one.target),
+      ),
+    )
+  const product = imported(productFiles())
+  t.same(
+    [...product].filter((name) => !shipped.includes(name)),
+    [],
+    'the product imports what ships',
+  )
+  t.same(
+    [...imported(filesOf('**/*.ts'))].filter((name) => !all.includes(name)),
+    [],
+    'all is declared',
+  )
+  t.same(
+    shipped.filter((name) => !product.has(name)),
+    [],
+    'nothing ships in vain',
+  )
 })
 
 t.test('files that decide do no input or output, by themselves or by what they import', async (t) => {
