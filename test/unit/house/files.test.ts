@@ -110,8 +110,12 @@ t.test('no test is skipped, and none is the only one', async (t) => {
   t.same(wrong, [])
 })
 
-/** `a/b` is mirrored by `a/b.ts`, by the folder `a/b`, and by `a/b-aspect` for an aspect of `a/b.ts`. */
+/**
+ * `a/b` is mirrored by `a/b.ts`, by the folder `a/b`, by a family `a/b-one.ts`, `a/b-two.ts`, and `a/b-aspect` is by
+ * `a/b.ts`.
+ */
 function mirrors(place: string, sources: ReadonlySet<string>, folders: ReadonlySet<string>): boolean {
+  if ([...sources].some((source) => source.startsWith(`${place}-`))) return true
   const parts = path.posix.basename(place).split('-')
   const folder = path.posix.dirname(place)
   return parts.some((_, index) => {
