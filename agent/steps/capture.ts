@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Bundle } from '../../shared/api/bundle.ts'
 import type { Clock } from '../../shared/clock.ts'
 import type { Redirect } from '../capture/redirect.ts'
-import { type CaptureFacts, captureRules } from '../capture/rules.ts'
+import { type CaptureFacts, type CaptureRules, captureRules } from '../capture/rules.ts'
 import type { CaptureWatchdog } from '../capture/watchdog.ts'
 import type { Effects } from '../effects.ts'
 import { type SidecarPaths, sidecarFiles } from '../sidecar/paths.ts'
@@ -11,7 +11,7 @@ import type { Step } from './step.ts'
 export interface CaptureStepDeps {
   readonly redirect: Redirect
   readonly watchdog: Pick<CaptureWatchdog, 'opened' | 'closed'>
-  readonly facts: () => CaptureFacts
+  readonly facts: () => Promise<CaptureFacts>
   readonly paths: Pick<SidecarPaths, 'current'>
   readonly clock: Clock
   readonly effects: Effects
@@ -23,13 +23,13 @@ export interface CaptureStepDeps {
 export function createCaptureStep(deps: CaptureStepDeps): Step {
   const { redirect, watchdog, clock, effects, verifyEveryMs = 15_000 } = deps
   const pilotAgent = join(deps.paths.current, sidecarFiles.pilotAgent)
-  const rulesOf = (bundle: Bundle) => captureRules(bundle, deps.facts())
+  const rulesOf = async (bundle: Bundle) => captureRules(bundle, await deps.facts())
   let known: { readonly key: string; readonly at: number } | undefined
 
-  const remember = (bundle: Bundle) => {
-    known = { key: keyOf(bundle), at: clock.now() }
+  const keyOf = (bundle: Bundle, rules: CaptureRules) => JSON.stringify([bundle.capture.enabled, rules])
+  const remember = (bundle: Bundle, rules: CaptureRules) => {
+    known = { key: keyOf(bundle, rules), at: clock.now() }
   }
-  const keyOf = (bundle: Bundle) => JSON.stringify([bundle.capture.enabled, rulesOf(bundle)])
 
   return {
     name: 'capture',
@@ -37,22 +37,24 @@ export function createCaptureStep(deps: CaptureStepDeps): Step {
 
     async check(bundle, signal) {
       if (watchdog.opened) return false
-      if (known?.key === keyOf(bundle) && clock.now() - known.at < verifyEveryMs) return true
+      const rules = await rulesOf(bundle)
+      if (known?.key === keyOf(bundle, rules) && clock.now() - known.at < verifyEveryMs) return true
       // Not captured on purpose: `apply` finds out, cheaply, whether anything is left of an earlier wish.
-      if (!bundle.capture.enabled || !(await redirect.verify(rulesOf(bundle), signal))) return false
-      remember(bundle)
+      if (!bundle.capture.enabled || !(await redirect.verify(rules, signal))) return false
+      remember(bundle, rules)
       return true
     },
 
     async apply(bundle, signal) {
       known = undefined
+      const rules = await rulesOf(bundle)
       if (bundle.capture.enabled) {
-        await effects.run('capture-applied', () => redirect.apply(pilotAgent, rulesOf(bundle), signal))
+        await effects.run('capture-applied', () => redirect.apply(pilotAgent, rules, signal))
       } else {
         await redirect.undo(pilotAgent, signal)
       }
       watchdog.closed()
-      remember(bundle)
+      remember(bundle, rules)
     },
 
     async undo(signal) {

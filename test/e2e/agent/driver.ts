@@ -79,7 +79,7 @@ const steps: readonly Step[] = [
     clock,
     effects,
     verifyEveryMs: 0,
-    facts: () => ({ controllerAddresses: ['10.77.0.1'], nameservers: ['10.77.0.1'], ipv6: true }),
+    facts: async () => ({ controllerAddresses: ['10.77.0.1'], nameservers: ['10.77.0.1'], ipv6: true }),
   }),
 ]
 
