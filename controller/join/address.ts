@@ -4,7 +4,7 @@ import type { PoolSpec } from '../../shared/api/operator.ts'
 import type { ErrorCode } from '../../shared/errors.ts'
 
 // RFC 6890 and its successors: addresses that are never those of one machine among others.
-const unusable = blockList([
+const unusable = blocks([
   '0.0.0.0/8',
   '127.0.0.0/8',
   '169.254.0.0/16',
@@ -38,7 +38,7 @@ export function isCidr(text: string): boolean {
 
 /** Whether a canonical address lies in one of `cidrs`; what is no CIDR contains nothing. */
 export function isInside(address: string, cidrs: readonly string[]): boolean {
-  return contains(blockList(cidrs), address)
+  return contains(blocks(cidrs), address)
 }
 
 /** Loopback, link-local, multicast, unspecified: an address that names nobody to others. */
@@ -93,17 +93,30 @@ export function chooseAddress(question: AddressQuestion): AddressChoice {
   }
 }
 
-function blockList(cidrs: readonly string[]): BlockList {
-  const list = new BlockList()
+interface Blocks {
+  readonly ipv4: BlockList
+  readonly ipv6: BlockList
+}
+
+/** One list per family: in a common one `::/0` would hold all of IPv4 too, as mapped addresses. */
+function blocks(cidrs: readonly string[]): Blocks {
+  const lists: Blocks = { ipv4: new BlockList(), ipv6: new BlockList() }
   for (const cidr of cidrs) {
     if (!isCidr(cidr)) continue
     const [address = '', prefix] = cidr.split('/')
-    list.addSubnet(address, Number(prefix), isIP(address) === 4 ? 'ipv4' : 'ipv6')
+    const family = isIP(address) === 4 ? 'ipv4' : 'ipv6'
+    lists[family].addSubnet(address, Number(prefix), family)
   }
-  return list
+  return lists
 }
 
-function contains(list: BlockList, address: string): boolean {
-  const family = isIP(address)
-  return family !== 0 && list.check(address, family === 4 ? 'ipv4' : 'ipv6')
+function contains(lists: Blocks, address: string): boolean {
+  switch (isIP(address)) {
+    case 4:
+      return lists.ipv4.check(address, 'ipv4')
+    case 6:
+      return lists.ipv6.check(address, 'ipv6')
+    default:
+      return false
+  }
 }
