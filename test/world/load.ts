@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { createInterface } from 'node:readline'
-import type { LoadProtocol, LoadSummary } from '../testbed/apps/load-report.ts'
+import type { InstanceCount, LoadError, LoadProtocol, LoadSummary } from '../testbed/apps/load-report.ts'
 import type { Vm } from '../testbed/network/vm.ts'
 
 const program = resolve(import.meta.dirname, '../testbed/apps/load-client.ts')
@@ -10,9 +10,24 @@ export interface Load {
   /** Resolves at the first request that was answered well. */
   readonly firstOk: Promise<void>
   /** Requests so far, from the last progress line. */
-  progress(): { requests: number; failed: number }
+  progress(): LoadProgress
+  /** Every request that failed so far, where that was asked for. */
+  readonly failures: readonly FailedRequest[]
   /** Stops it; open requests finish and count. */
   stop(): Promise<LoadSummary>
+}
+
+export interface LoadProgress {
+  readonly requests: number
+  readonly failed: number
+  /** Who answered, by the name of the VM. */
+  readonly instances: Readonly<Record<string, InstanceCount>>
+}
+
+export interface FailedRequest extends LoadError {
+  readonly protocol: LoadProtocol
+  /** Unix milliseconds. */
+  readonly requestBegunAt: number
 }
 
 export interface LoadOptions {
@@ -20,6 +35,8 @@ export interface LoadOptions {
   readonly ports: Partial<Record<LoadProtocol, number>>
   /** Upper bound; `stop` ends it earlier. @defaultValue 300 */
   readonly seconds?: number
+  /** Whether each failure is kept, with its times. @defaultValue false */
+  readonly keepFailures?: boolean
   /** Further options of the load client, without the dashes. */
   readonly options?: Readonly<Record<string, string | number>>
 }
@@ -28,10 +45,12 @@ export interface LoadOptions {
 export function startLoad(vm: Vm, load: LoadOptions): Load {
   const flags = { ...load.ports, seconds: load.seconds ?? 300, 'progress-ms': 250, ...load.options }
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)])
+  if (load.keepFailures === true) args.push('--failures')
   const child = vm.spawn(process.execPath, [program, '--host', load.host, ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
-  let progress = { requests: 0, failed: 0 }
+  let progress: LoadProgress = { requests: 0, failed: 0, instances: {} }
+  const failures: FailedRequest[] = []
   let succeeded: () => void = () => {}
   const firstOk = new Promise<void>((resolve) => {
     succeeded = resolve
@@ -41,7 +60,8 @@ export function startLoad(vm: Vm, load: LoadOptions): Load {
     lines.on('line', (line) => {
       const event = JSON.parse(line) as { event: string }
       if (event.event === 'first-ok') succeeded()
-      if (event.event === 'progress') progress = event as unknown as typeof progress
+      if (event.event === 'progress') progress = event as unknown as LoadProgress
+      if (event.event === 'failure') failures.push(event as unknown as FailedRequest)
       if (event.event === 'summary') resolve(event as unknown as LoadSummary)
     })
     lines.once('close', () => reject(new Error(`the load client in ${vm.name} ended without a summary`)))
@@ -51,6 +71,7 @@ export function startLoad(vm: Vm, load: LoadOptions): Load {
   return {
     firstOk,
     progress: () => progress,
+    failures,
     async stop() {
       child.stdin?.end()
       return summary

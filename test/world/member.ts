@@ -5,12 +5,12 @@ import { join, resolve } from 'node:path'
 import type { VmView } from '../../shared/api/operator.ts'
 import { type CommandResult, mustRun } from '../testbed/command.ts'
 import type { Vm } from '../testbed/network/vm.ts'
+import { agentExecutable } from './agent-executable.ts'
 import type { ControllerProcess } from './controller-process.ts'
 import type { Operator } from './operator.ts'
 import { waitFor } from './waiting.ts'
 
 const project = resolve(import.meta.dirname, '../..')
-const agentBinary = join(project, 'dist/mooring-agent')
 const appServer = join(project, 'test/testbed/apps/app-server.ts')
 
 /** A VM with the agent that ships, as an image would have it: executable, configuration, token, baked-in sidecar. */
@@ -69,7 +69,7 @@ export async function createMember(deps: MemberDeps): Promise<Member> {
   let child: ChildProcess | undefined
 
   async function startAgent(options: { env?: Readonly<Record<string, string>> } = {}): Promise<ChildProcess> {
-    const started = vm.spawn(agentBinary, ['run', '--root', vm.root], {
+    const started = vm.spawn(agentExecutable, ['run', '--root', vm.root], {
       cwd: vm.root,
       env: { PATH: process.env.PATH ?? '', HOME: '/', LANG: 'C.UTF-8', ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -106,7 +106,7 @@ export async function createMember(deps: MemberDeps): Promise<Member> {
     pool,
     agentLog,
     startAgent,
-    agent: (...args) => vm.exec(agentBinary, [...args, '--root', vm.root]),
+    agent: (...args) => vm.exec(agentExecutable, [...args, '--root', vm.root]),
     async startApp() {
       const app = vm.spawn(process.execPath, [appServer, '--name', vm.name], {
         stdio: ['ignore', 'ignore', 'ignore'],

@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { PoolSpec } from '../../shared/api/operator.ts'
 import { type BakedSidecar, bakeSidecar } from '../testbed/bake.ts'
@@ -62,10 +63,15 @@ export interface BootOptions {
   readonly baked?: boolean
 }
 
+/** What a world is built of, in this order. */
+export type WorldPart = 'parts' | 'network' | 'controller' | 'pools'
+
 export interface WorldDeps {
   readonly name: string
   readonly progress?: Progress
   readonly signal?: AbortSignal
+  /** Told when a part of the world stands. */
+  readonly onBuilt?: (part: WorldPart) => void
   readonly controller?: Partial<ControllerDeps>
   /** Changes to the two pools; `null` leaves a pool out. */
   readonly servers?: Partial<PoolSpec>
@@ -74,18 +80,22 @@ export interface WorldDeps {
 
 /** Builds a world: parts, network, controller, administrator, and the pools `servers` and `clients`. */
 export async function createWorld(deps: WorldDeps): Promise<World> {
-  const { progress = silentProgress, signal } = deps
+  const { progress = silentProgress, signal, onBuilt = () => {} } = deps
   const limits = signal === undefined ? {} : { signal }
   const parts = await ensureParts({ progress, ...limits })
   const sidecar = await bakeSidecar({ parts, progress, ...limits })
+  onBuilt('parts')
   const network = await createNetwork({ name: deps.name, ...limits })
+  onBuilt('network')
   let bakedState: string | undefined
   try {
     const controller = await createController({ network, parts, sidecar, ...deps.controller })
     await controller.start()
+    onBuilt('controller')
     const operator = await enrol({ url: controller.operatorUrl, ca: controller.ca }, controller.enrolmentCode)
     await operator.applyPool('servers', { ...serverPool, ...deps.servers })
     await operator.applyPool('clients', { ...clientPool, ...deps.clients })
+    onBuilt('pools')
 
     const prepare = async (name: string, pool: string, options: BootOptions = {}) => {
       const vm = await network.addVm(name, options.vm)
@@ -132,9 +142,11 @@ const allPorts = {
   tcp: echo.tcp,
 } as const
 
-// What the first VM installed becomes part of the image of those that follow.
+// What the first VM installed becomes part of the image of those that follow: programs, and nothing of its identity.
 async function keepSidecar(network: Network, member: Member): Promise<string> {
   const kept = join(network.tempDir, 'image-sidecar')
-  await mustRun('cp', ['-al', join(member.vm.root, 'var/lib/mooring/sidecar'), kept])
+  const installed = join(member.vm.root, 'var/lib/mooring/sidecar')
+  await mkdir(kept, { mode: 0o755 })
+  await mustRun('cp', ['-al', join(installed, 'versions'), join(installed, 'current'), kept])
   return kept
 }

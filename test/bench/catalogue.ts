@@ -1,0 +1,12 @@
+import type { Bench } from './bench.ts'
+import { lifecycle } from './lifecycle/lifecycle.ts'
+import { standaloneLimit } from './standalone-limit/standalone-limit.ts'
+
+/** Every benchmark. */
+export const benches: readonly Bench[] = [lifecycle, standaloneLimit]
+
+/** The names with what they measure, a line each. */
+export function renderCatalogue(list: readonly Bench[] = benches): string {
+  const width = Math.max(...list.map(({ name }) => name.length))
+  return list.map(({ name, about }) => `  ${name.padEnd(width)}  ${about}`).join('\n')
+}

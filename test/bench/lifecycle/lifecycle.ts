@@ -1,0 +1,84 @@
+import type { Progress, ProgressStep } from '../../testbed/progress.ts'
+import { failuresOf } from '../../world/load.ts'
+import type { Bench } from '../bench.ts'
+import { median, rounded } from '../percentile.ts'
+import { measureBoots } from './boot.ts'
+import { judged, type LifecycleSamples, lifecycleFigures } from './figures.ts'
+import { measureFloor } from './floor.ts'
+import { measureFootprint } from './footprint.ts'
+import { measureKills } from './kill.ts'
+import { measureLeaves } from './leave.ts'
+import { measurePowerCuts } from './power-cut.ts'
+import { createStage } from './stage.ts'
+
+const leastFloors = 5
+
+/** The whole life of a VM, in figures. */
+export const lifecycle: Bench = {
+  name: 'lifecycle',
+  about: 'boots, leaves, sidecar kills, power cuts, and what the agent costs; about 15 minutes',
+  async run({ n, progress, signal }) {
+    const stage = await createStage({ progress, signal })
+    try {
+      const phase = <T>(label: string, measure: (step: ProgressStep) => Promise<T>) =>
+        during(progress, signal, label, measure)
+      const boots = await phase('boots', (step) => measureBoots(stage, n, step))
+      const floorsMs = await phase('starts of a bare sidecar', (step) =>
+        measureFloor(stage, Math.max(n, leastFloors), step),
+      )
+      const [stays] = [await stage.boot('stay-1', 'servers'), await stage.boot('stay-2', 'servers')]
+      const agent = await phase('an idle agent', (step) => measureFootprint(stays, step))
+      const leaves = await phase('leaves under load', (step) => measureLeaves(stage, n, step))
+      const kills = await phase('kills of the sidecar under load', (step) => measureKills(stage, n, step))
+      const powerCutsMs = await phase('power cuts', (step) => measurePowerCuts(stage, n, step))
+      const samples = { boots, floorsMs, leaves, kills, powerCutsMs, agent }
+      const figures = lifecycleFigures(samples)
+      return { json: figures, samples, figures: judged(figures), remarks: remarks(samples) }
+    } finally {
+      await stage.close()
+    }
+  },
+}
+
+async function during<T>(
+  progress: Progress,
+  signal: AbortSignal,
+  label: string,
+  measure: (step: ProgressStep) => Promise<T>,
+): Promise<T> {
+  signal.throwIfAborted()
+  const step = progress.start(label)
+  try {
+    const result = await measure(step)
+    step.done()
+    return result
+  } catch (error) {
+    step.failed()
+    throw error
+  }
+}
+
+function remarks({ leaves, agent, boots }: LifecycleSamples): string[] {
+  const failed = leaves.load.failed > 0 ? [`Failed while leaving:\n${failuresOf(leaves.load)}`] : []
+  const long = leaves.samples.filter((sample) => sample.openRequests > 0).length
+  return [
+    ...failed,
+    `At ${long} of ${leaves.samples.length} leaves a download or another long request was open on the VM that left.`,
+    `Requests of a killed sidecar cannot all be saved: those that were open on it are lost.`,
+    `Private memory is ${rounded(agent.privateDirtyKb / 1024, 1)} MB of the agent's own and ${rounded(agent.privateCleanKb / 1024, 1)} MB of its executable that no other agent on this machine had mapped.`,
+    `${rounded(median(agent.trueMs), 1)} ms of the executable's start are what it takes to start any program here (\`true\`).`,
+    `Median boot by steps, in ms from the start of the agent: ${steps(boots)}.`,
+  ]
+}
+
+function steps(boots: LifecycleSamples['boots']): string {
+  const names = Object.keys(boots[0]?.conditions ?? {})
+  const medians = names.map((name) => ({
+    name,
+    ms: rounded(median(boots.flatMap(({ conditions }) => conditions[name] ?? []))),
+  }))
+  return medians
+    .toSorted((a, b) => a.ms - b.ms)
+    .map(({ name, ms }) => `${name} ${ms}`)
+    .join(', ')
+}

@@ -1,0 +1,19 @@
+import type { ProgressStep } from '../../testbed/progress.ts'
+import { monotonicMs } from '../monotonic.ts'
+import { closedAt } from '../watch/peer.ts'
+import type { Stage } from './stage.ts'
+
+/** Cuts the power of `n` VMs, one after the other: milliseconds until the peer's Envoy no longer had the endpoint. */
+export async function measurePowerCuts(stage: Stage, n: number, step: ProgressStep): Promise<number[]> {
+  const samples: number[] = []
+  for (let i = 1; i <= n; i++) {
+    step.at(`${i} of ${n}`)
+    const member = await stage.boot(`cut-${i}`, 'servers')
+    const begun = monotonicMs()
+    await member.vm.cutPower()
+    const closed = await closedAt(stage.endpoints, member.vm.address, begun, `peers to drop ${member.name}`)
+    samples.push(closed - begun)
+    await member.vm.destroy()
+  }
+  return samples
+}
