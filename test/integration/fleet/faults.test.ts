@@ -220,6 +220,10 @@ t.test('a record that others write all the time loses nobody’s write', async (
   t.equal(record?.phase, 'unhealthy')
   t.equal(record?.certificateExpiresAt, before + 8)
   t.same(world.mesh.endpoints('vm-1'), ['closed'])
+  meddles = 3
+  agent.report({ health: 'healthy' })
+  await world.fleet.settle('vm-1', world.never)
+  t.equal(await world.phase('vm-1'), 'ready', 'who waits for it sees no conflict')
 })
 
 t.test('the fleet starts when the mesh can be read, not before', async (t) => {

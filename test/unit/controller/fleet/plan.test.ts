@@ -196,6 +196,16 @@ t.test('one that is held stays draining, and is not told again', async (t) => {
   t.same(plan({ ...leaving.end, session: holding }).actions, [], 'and nothing turns leaving into holding')
 })
 
+t.test('a new wish is told in the same stream, a told one is not', async (t) => {
+  const start = resting('ready')
+  const hold = { ...drain, after: 'hold' } as const
+  const draining = settle({ ...start, record: { ...start.record, drain: hold } }).end
+  t.same(plan(draining).actions, [])
+  const leave = { ...drain, requestedAt: now + 1 }
+  const { done } = settle({ ...draining, record: { ...draining.record, drain: leave } })
+  t.equal(sent(done, 'drain')?.after, 'leave')
+})
+
 t.test('an agent that does not answer a drain is waited for no longer than deadline and slack', async (t) => {
   const start = resting('ready')
   const draining = settle({ ...start, record: { ...start.record, drain } }).end

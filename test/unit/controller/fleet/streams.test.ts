@@ -27,12 +27,12 @@ function listening() {
   }
   const greet = (socket: TestSocket, changes: Record<string, unknown> = {}) =>
     socket.say({ kind: 'hello', wire: 1, agentVersion: '1', bootId: 'b', status: status(), ...changes })
-  const welcome = (vm = 'vm-1') => {
+  const welcome = (vm = 'vm-1', epoch = 1) => {
     const session = streams.session(vm)
     if (session === undefined) return false
     const message = {
       wire: 1,
-      epoch: 1,
+      epoch,
       heartbeatMs: 2_000,
       lostAfterMs: 5_000,
       bundleRevision: 'r1',
@@ -113,11 +113,12 @@ t.test('the newest hello takes over; what the old stream says or its end is no e
   t.equal(old.closed, undefined, 'a connection alone takes nothing over')
   greet(fresh)
   t.equal(old.closed?.code, 4001)
-  const [count, spoken] = [events.length, heard()]
+  t.same(events, ['vm-1 now', 'vm-1 now'])
+  const spoken = heard()
   old.say({ kind: 'left' })
   old.say({ kind: 'heartbeat' })
   old.hangUp()
-  t.equal(events.length, count)
+  t.equal(events.length, 2)
   t.equal(heard(), spoken)
   t.equal(streams.session('vm-1')?.state, 'greeting')
   t.equal(streams.session('vm-1')?.left, false)
@@ -179,15 +180,21 @@ t.test('a message goes only into the stream for which it was planned', async (t)
   const { attach, greet, streams, welcome } = listening()
   const old = attach()
   greet(old)
-  t.equal(welcome(), true)
+  t.equal(welcome('vm-1', 1), true)
   const planned = streams.session('vm-1')
+  if (planned === undefined) return t.fail('there is a session')
+  const refresh = () => streams.send('vm-1', planned, { kind: 'refresh', bundleRevision: 'r2' })
+  t.equal(refresh(), true)
   const fresh = attach()
   greet(fresh)
-  if (planned === undefined) return t.fail('there was a session')
-  t.equal(streams.send('vm-1', planned, { kind: 'refresh', bundleRevision: 'r2' }), false)
-  t.same(fresh.received, [])
-  t.equal(welcome(), true)
-  t.equal(streams.session('vm-1')?.state, 'open')
+  t.equal(refresh(), false)
+  t.equal(welcome('vm-1', 2), true)
+  t.equal(refresh(), false)
+  t.same(
+    fresh.received.map((m) => m.kind),
+    ['welcome'],
+  )
+  t.match(streams.session('vm-1'), { state: 'open', epoch: 2 })
   fresh.hangUp()
   t.equal(welcome(), false)
 })

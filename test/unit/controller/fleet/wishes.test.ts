@@ -21,14 +21,16 @@ async function wishing(changes: Partial<VmRecord> = {}) {
 const by = 'operator:ann'
 
 t.test('a drain is written as a wish; a repeated one does not begin it anew', async (t) => {
-  const { clock, wishes, stored } = await wishing()
+  const { clock, store, wishes, stored } = await wishing()
   const wish = { reason: 'operator', after: 'leave', by, deadlineSeconds: 7 } as const
   await wishes.drain('vm-1', wish)
   const first = (await stored())?.drain
   t.same(first, { ...wish, requestedAt: clock.now() })
+  const version = (await store.get('vm', 'vm-1'))?.version
   await clock.advance(1_000)
   await wishes.drain('vm-1', { ...wish, by: 'operator:bob' })
   t.same((await stored())?.drain, first)
+  t.equal((await store.get('vm', 'vm-1'))?.version, version, 'and costs no write')
 })
 
 t.test('holding can become leaving, and leaving never holding', async (t) => {
