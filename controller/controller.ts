@@ -23,7 +23,7 @@ import { createMetrics } from './metrics.ts'
 import { controllerHosts, urlHost } from './network.ts'
 import { createAuthority } from './pki/authority.ts'
 import { createServerCertificate } from './pki/server-certificate.ts'
-import { type ControllerServer, createServer, defaultServerLimits } from './server.ts'
+import { type ControllerServer, createServer } from './server.ts'
 import { createAuditTable } from './store/audit-table.ts'
 import { openDatabase } from './store/database.ts'
 import { createDeclared } from './store/declared.ts'
@@ -176,9 +176,11 @@ export async function createController(deps: ControllerDeps): Promise<Controller
     agentCa: authority.certificate,
     gate: { operators, agents, store, audit, metrics },
     limits: {
-      ...defaultServerLimits,
       failuresPerMinute: limits.failuresPerMinute,
       connections: limits.connections,
+      headersMs: limits.headerSeconds * 1000,
+      requestMs: limits.requestSeconds * 1000,
+      idleMs: limits.idleSeconds * 1000,
     },
     metrics,
     log: log.child({ part: 'server' }),
