@@ -12,7 +12,10 @@ export interface Bench {
 export interface BenchDeps {
   readonly n: number
   readonly progress: Progress
+  /** Aborted when the person has had enough; what is under way need not heed it. */
   readonly signal: AbortSignal
+  /** Done at the end, whatever the end is; also while `run` is still at work, when it is broken off. */
+  atEnd(cleanUp: () => Promise<void>): void
 }
 
 export interface BenchResult {

@@ -23,7 +23,12 @@ const progress = createProgress({
   columns: process.stdout.columns ?? 100,
 })
 
-process.exitCode = await main(process.argv.slice(2))
+const cleanUps: (() => Promise<void>)[] = []
+
+const code = await main(process.argv.slice(2))
+for (const cleanUp of cleanUps.toReversed()) await cleanUp()
+// Something that was broken off may still wait for what will not come.
+process.stdout.write('', () => process.exit(code))
 
 async function main(argv: readonly string[]): Promise<number> {
   let command: Command
@@ -61,7 +66,8 @@ async function measure(bench: Bench, { n, json }: Command): Promise<void> {
   const machine = await describeMachine(parts)
   say('', `${bench.name}: ${bench.about}`, ...renderMachine(machine).map((line) => `  ${line}`), '')
   const begun = performance.now()
-  const result = await bench.run({ n, progress, signal })
+  const atEnd = (cleanUp: () => Promise<void>) => void cleanUps.push(cleanUp)
+  const result = await Promise.race([bench.run({ n, progress, signal, atEnd }), brokenOff(signal)])
   const seconds = Math.round((performance.now() - begun) / 1000)
   const samples = { machine, ...result.samples }
   if (json !== undefined) await writeFile(json, `${JSON.stringify({ ...result.json, samples }, null, 2)}\n`)
@@ -69,6 +75,12 @@ async function measure(bench: Bench, { n, json }: Command): Promise<void> {
   say(
     '',
     `Took ${Math.floor(seconds / 60)} min ${seconds % 60} s${json === undefined ? '' : `; written to ${json}`}`,
+  )
+}
+
+function brokenOff(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) =>
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true }),
   )
 }
 

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ProgressStep } from '../../testbed/progress.ts'
+import { monotonicMs } from '../../world/watch/monotonic.ts'
+import { watchAnswers } from '../../world/watch/peer.ts'
 import { echo } from '../../world/world.ts'
-import { monotonicMs } from '../monotonic.ts'
-import { watchAnswers } from '../watch/peer.ts'
 import { dismiss, lonePools, type Stage } from './stage.ts'
 
 export interface BootSample {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { ProgressStep } from '../../testbed/progress.ts'
 import { agentExecutable } from '../../world/agent-executable.ts'
 import type { Member } from '../../world/member.ts'
-import { monotonicMs } from '../monotonic.ts'
+import { monotonicMs } from '../../world/watch/monotonic.ts'
 import { type ProcessMemory, parseMemory } from '../process-memory.ts'
 import { parseCpuSeconds } from '../process-time.ts'
 

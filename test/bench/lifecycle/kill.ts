@@ -1,8 +1,8 @@
 import type { LoadSummary } from '../../testbed/apps/load-report.ts'
 import type { ProgressStep } from '../../testbed/progress.ts'
+import { monotonicMs } from '../../world/watch/monotonic.ts'
+import { closedAt, watchAnswers } from '../../world/watch/peer.ts'
 import { echo } from '../../world/world.ts'
-import { monotonicMs } from '../monotonic.ts'
-import { closedAt, watchAnswers } from '../watch/peer.ts'
 import { served } from './leave.ts'
 import { dismiss, type Stage } from './stage.ts'
 

@@ -4,8 +4,8 @@ import { call } from '../../world/call.ts'
 import type { Load } from '../../world/load.ts'
 import type { Member } from '../../world/member.ts'
 import { waitFor } from '../../world/waiting.ts'
-import { monotonicMs } from '../monotonic.ts'
-import { closedAt } from '../watch/peer.ts'
+import { monotonicMs } from '../../world/watch/monotonic.ts'
+import { closedAt } from '../../world/watch/peer.ts'
 import type { Stage } from './stage.ts'
 
 export interface LeaveSample {

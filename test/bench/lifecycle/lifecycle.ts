@@ -17,26 +17,24 @@ const leastFloors = 5
 export const lifecycle: Bench = {
   name: 'lifecycle',
   about: 'boots, leaves, sidecar kills, power cuts, and what the agent costs; about 15 minutes',
-  async run({ n, progress, signal }) {
-    const stage = await createStage({ progress, signal })
-    try {
-      const phase = <T>(label: string, measure: (step: ProgressStep) => Promise<T>) =>
-        during(progress, signal, label, measure)
-      const boots = await phase('boots', (step) => measureBoots(stage, n, step))
-      const floorsMs = await phase('starts of a bare sidecar', (step) =>
-        measureFloor(stage, Math.max(n, leastFloors), step),
-      )
-      const [stays] = [await stage.boot('stay-1', 'servers'), await stage.boot('stay-2', 'servers')]
-      const agent = await phase('an idle agent', (step) => measureFootprint(stays, step))
-      const leaves = await phase('leaves under load', (step) => measureLeaves(stage, n, step))
-      const kills = await phase('kills of the sidecar under load', (step) => measureKills(stage, n, step))
-      const powerCutsMs = await phase('power cuts', (step) => measurePowerCuts(stage, n, step))
-      const samples = { boots, floorsMs, leaves, kills, powerCutsMs, agent }
-      const figures = lifecycleFigures(samples)
-      return { json: figures, samples, figures: judged(figures), remarks: remarks(samples) }
-    } finally {
-      await stage.close()
-    }
+  async run(deps) {
+    const { n, progress, signal } = deps
+    const stage = await createStage(deps)
+    const phase = <T>(label: string, measure: (step: ProgressStep) => Promise<T>) =>
+      during(progress, signal, label, measure)
+    const boots = await phase('boots', (step) => measureBoots(stage, n, step))
+    const floorsMs = await phase('starts of a bare sidecar', (step) =>
+      measureFloor(stage, Math.max(n, leastFloors), step),
+    )
+    const stays = await stage.boot('stay-1', 'servers')
+    await stage.boot('stay-2', 'servers')
+    const agent = await phase('an idle agent', (step) => measureFootprint(stays, step))
+    const leaves = await phase('leaves under load', (step) => measureLeaves(stage, n, step))
+    const kills = await phase('kills of the sidecar under load', (step) => measureKills(stage, n, step))
+    const powerCutsMs = await phase('power cuts', (step) => measurePowerCuts(stage, n, step))
+    const samples = { boots, floorsMs, leaves, kills, powerCutsMs, agent }
+    const figures = lifecycleFigures(samples)
+    return { json: figures, samples, figures: judged(figures), remarks: remarks(samples) }
   },
 }
 

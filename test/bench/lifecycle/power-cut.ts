@@ -1,6 +1,6 @@
 import type { ProgressStep } from '../../testbed/progress.ts'
-import { monotonicMs } from '../monotonic.ts'
-import { closedAt } from '../watch/peer.ts'
+import { monotonicMs } from '../../world/watch/monotonic.ts'
+import { closedAt } from '../../world/watch/peer.ts'
 import type { Stage } from './stage.ts'
 
 /** Cuts the power of `n` VMs, one after the other: milliseconds until the peer's Envoy no longer had the endpoint. */

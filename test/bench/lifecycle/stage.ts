@@ -1,11 +1,11 @@
 import type { PoolSpec } from '../../../shared/api/operator.ts'
-import type { Progress } from '../../testbed/progress.ts'
 import { call } from '../../world/call.ts'
 import type { Member } from '../../world/member.ts'
 import { waitFor } from '../../world/waiting.ts'
+import type { Observer } from '../../world/watch/observer.ts'
+import { type EndpointEvent, opened, watchEndpoints } from '../../world/watch/peer.ts'
 import { createWorld, echo, serverPool, type World } from '../../world/world.ts'
-import type { Observer } from '../watch/observer.ts'
-import { type EndpointEvent, opened, watchEndpoints } from '../watch/peer.ts'
+import type { BenchDeps } from '../bench.ts'
 
 /** Where the lifecycle is measured: a world with one caller, and that caller's view of all endpoints. */
 export interface Stage {
@@ -16,7 +16,6 @@ export interface Stage {
   prepare(name: string, pool: string): Promise<Member>
   /** The same, in the mesh and open to its peer. */
   boot(name: string, pool: string): Promise<Member>
-  close(): Promise<void>
 }
 
 /** Each has a host of its own, so that what a peer gets from it comes from nobody else. */
@@ -29,53 +28,50 @@ export const lonePools = {
 const drainSeconds = 60
 
 /** Builds the world and boots the caller. */
-export async function createStage(deps: { progress: Progress; signal: AbortSignal }): Promise<Stage> {
+export async function createStage(deps: Pick<BenchDeps, 'progress' | 'signal' | 'atEnd'>): Promise<Stage> {
+  const { progress, signal } = deps
   const world = await createWorld({
     name: 'bench',
-    ...deps,
+    progress,
+    signal,
     servers: { drain: { deadlineSeconds: drainSeconds } },
   })
-  try {
-    await world.operator.applyPool('measured', lonePool(lonePools.measured))
-    await world.operator.applyPool('floor', {
-      ...lonePool(lonePools.floor),
-      // Its agent is killed, and its endpoint has to stay.
-      liveness: { lostAfterSeconds: 600 },
-    })
-    const caller = await world.boot('caller', 'clients', { config: quiet, vm: { index: 0 } })
-    const endpoints = watchEndpoints(caller.vm)
-    let index = 1
+  deps.atEnd(() => world.close())
+  await world.operator.applyPool('measured', lonePool(lonePools.measured))
+  await world.operator.applyPool('floor', {
+    ...lonePool(lonePools.floor),
+    // Its agent is killed, and its endpoint has to stay.
+    liveness: { lostAfterSeconds: 600 },
+  })
+  const caller = await world.boot('caller', 'clients', { config: quiet, vm: { index: 0 } })
+  const endpoints = watchEndpoints(caller.vm)
+  let index = 1
 
-    async function prepare(name: string, pool: string): Promise<Member> {
-      // Every VM has an address that none had before: what is measured is a boot, not a replacement.
-      const member = await world.prepare(name, pool, { config: quiet, vm: { index: index++ } })
-      await member.startApp()
-      await waitFor(
-        async () => (await call(member.vm, `http://127.0.0.1:${echo.http}/health`)).status === 200,
-        {
-          what: `the application of ${name}`,
-          signal: deps.signal,
-        },
-      )
-      return member
-    }
-
-    return {
-      world,
-      caller,
-      endpoints,
-      prepare,
-      async boot(name, pool) {
-        const member = await prepare(name, pool)
-        await member.startAgent()
-        await opened(endpoints, member.vm.address, `a peer to have ${name}`)
-        return member
+  async function prepare(name: string, pool: string): Promise<Member> {
+    // Every VM has an address that none had before: what is measured is a boot, not a replacement.
+    const member = await world.prepare(name, pool, { config: quiet, vm: { index: index++ } })
+    await member.startApp()
+    await waitFor(
+      async () => (await call(member.vm, `http://127.0.0.1:${echo.http}/health`)).status === 200,
+      {
+        what: `the application of ${name}`,
+        signal,
       },
-      close: () => world.close(),
-    }
-  } catch (error) {
-    await world.close()
-    throw error
+    )
+    return member
+  }
+
+  return {
+    world,
+    caller,
+    endpoints,
+    prepare,
+    async boot(name, pool) {
+      const member = await prepare(name, pool)
+      await member.startAgent()
+      await opened(endpoints, member.vm.address, `a peer to have ${name}`)
+      return member
+    },
   }
 }
 

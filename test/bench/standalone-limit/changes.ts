@@ -3,9 +3,9 @@ import { fileURLToPath } from 'node:url'
 import type { Namespace } from '../../testbed/network/namespace.ts'
 import type { ProgressStep } from '../../testbed/progress.ts'
 import type { Member } from '../../world/member.ts'
-import { monotonicMs } from '../monotonic.ts'
-import { createObserver } from '../watch/observer.ts'
-import { closedAt, opened, watchEndpoints } from '../watch/peer.ts'
+import { monotonicMs } from '../../world/watch/monotonic.ts'
+import { createObserver } from '../../world/watch/observer.ts'
+import { closedAt, opened, watchEndpoints } from '../../world/watch/peer.ts'
 import { addressOf, changedHost, type Fleet } from './fleet.ts'
 import type { IstiodProcess } from './istiod-process.ts'
 import { watchObject } from './object-writes.ts'
@@ -83,7 +83,7 @@ const reloads = 5
 // Apart from the CPU's measurement, since looking at istiod's counters costs it CPU.
 async function measureReloads(deps: ChangesDeps, change: () => Promise<number>): Promise<number[]> {
   const url = `http://${deps.istiod.monitoring}/metrics`
-  const program = fileURLToPath(new URL('../watch/updates-program.ts', import.meta.url))
+  const program = fileURLToPath(new URL('../../world/watch/updates-program.ts', import.meta.url))
   const updates = createObserver<{ begunAt: number; at: number }>(
     { name: 'host', spawn: deps.host.spawn },
     program,

@@ -1,7 +1,7 @@
 import { readFileSync, watch } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { monotonicMs } from '../monotonic.ts'
+import { monotonicMs } from '../../world/watch/monotonic.ts'
 
 /** When the controller wrote one object. */
 export interface ObjectWrites {

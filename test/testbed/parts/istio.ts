@@ -38,8 +38,7 @@ export async function provideIstio(
   signal: AbortSignal | undefined,
   arch: string,
 ): Promise<IstioPart> {
-  const goMod = await readFile(join(moduleDir, 'go.mod'), 'utf8')
-  const goSum = await readFile(join(moduleDir, 'go.sum'), 'utf8')
+  const { goMod, goSum } = await readModule()
   const template = 'envoy_bootstrap_tmpl.json'
   const names = programs.map((program) => program.name)
   const dir = await cache.provide({
@@ -48,8 +47,7 @@ export async function provideIstio(
     files: [...names, template],
     executables: names,
     async make(dir, step) {
-      const wanted = /^go (\S+)$/m.exec(goMod)?.[1] ?? '1.26.0'
-      const go = await provideGo(cache, signal, arch, wanted)
+      const go = await provideGo(cache, signal, arch, goWanted(goMod))
       for (const { name, source, about } of programs) {
         step.at(`${name}, ${about}`)
         const output = join(dir, name)
@@ -66,6 +64,19 @@ export async function provideIstio(
     istioctl: join(dir, 'istioctl'),
     bootstrapTemplate: join(dir, template),
   }
+}
+
+/** The module files that pin Istio. */
+export async function readModule(): Promise<{ goMod: string; goSum: string }> {
+  const [goMod, goSum] = await Promise.all(
+    ['go.mod', 'go.sum'].map((file) => readFile(join(moduleDir, file), 'utf8')),
+  )
+  return { goMod: goMod ?? '', goSum: goSum ?? '' }
+}
+
+/** The oldest Go that can build it, as its module file says. */
+export function goWanted(goMod: string): string {
+  return /^go (\S+)$/m.exec(goMod)?.[1] ?? '1.26.0'
 }
 
 /** Names a build: the version, the machine's kind, and a digest of everything else that decides what comes out. */

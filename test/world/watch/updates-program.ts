@@ -5,7 +5,7 @@
 import { Agent, get } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { monotonicMs } from '../monotonic.ts'
+import { monotonicMs } from './monotonic.ts'
 import { parseUpdates } from './updates.ts'
 
 const { values } = parseArgs({

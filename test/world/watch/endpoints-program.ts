@@ -5,8 +5,8 @@
 import { get } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { monotonicMs } from '../monotonic.ts'
 import { endpointChanges, type OpenEndpoints, parseClusters } from './clusters.ts'
+import { monotonicMs } from './monotonic.ts'
 
 const { values } = parseArgs({
   options: { 'every-ms': { type: 'string', default: '10' }, filter: { type: 'string' } },

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { parseUpdates } from '../../../bench/watch/updates.ts'
+import { parseUpdates } from '../../../world/watch/updates.ts'
 
 t.test("istiod's updates of every kind are counted together", async (t) => {
   const text = `# TYPE pilot_inbound_updates counter

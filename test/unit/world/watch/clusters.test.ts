@@ -1,5 +1,5 @@
 import t from 'tap'
-import { endpointChanges, parseClusters } from '../../../bench/watch/clusters.ts'
+import { endpointChanges, parseClusters } from '../../../world/watch/clusters.ts'
 
 const text = `outbound|8080||echo.mooring.internal::observability_name::outbound|8080||echo.mooring.internal;
 outbound|8080||echo.mooring.internal::default_priority::max_connections::4294967295
