@@ -39,9 +39,16 @@ export interface RunningSidecar {
 
 /** A bare pilot-agent in a VM with what the bundle says, and the capture after it. */
 export async function startSidecar(vm: Vm, bundle: Bundle, version: string): Promise<RunningSidecar> {
+  // A machine in use tracks its connections from the start. One that begins with the capture takes a connection
+  // that istiod speaks on first for a new one from outside, redirects it, and cuts the sidecar off for half a minute.
+  await vm.exec('iptables', ['-A', 'INPUT', '-m', 'conntrack', '--ctstate', 'ESTABLISHED', '-j', 'ACCEPT'])
   const sidecar = await launchSidecar(vm, bundle, version)
   await waitFor(async () => (await sidecar.admin('/ready')).includes('LIVE'), { what: `Envoy on ${vm.name}` })
-  const rules = captureRules(bundle, { controllerAddresses: [bundle.mesh.istiod.address], ipv6: false })
+  const rules = captureRules(bundle, {
+    controllerAddresses: [bundle.mesh.istiod.address],
+    ipv6: false,
+    nameservers: [],
+  })
   const { code, stderr } = await vm.exec(join(version, sidecarFiles.pilotAgent), rules.apply)
   if (code !== 0) throw new Error(`no capture on ${vm.name}: ${stderr}`)
   return sidecar
