@@ -21,7 +21,7 @@ export interface Envoy {
 export interface EnvoyDeps {
   /** @defaultValue 127.0.0.1 */
   readonly host?: string
-  readonly ports?: Pick<typeof sidecarPorts, 'admin' | 'health'>
+  readonly ports?: { readonly admin: number; readonly health: number }
 }
 
 const timeoutMs = 2000
