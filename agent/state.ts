@@ -32,7 +32,7 @@ export const State = Type.Object({
   privateKey: Type.String({ minLength: 1 }),
   identity: Type.Optional(Identity),
   bundle: Type.Optional(Bundle),
-  /** When the bundle's token was got, by this VM's clock. */
+  /** When the bundle's token was got, by the controller's clock. */
   bundleAt: Type.Optional(Time),
   /** This VM left the mesh; the next start joins it anew with the same key. */
   left: Type.Optional(Type.Object({ at: Time, reason: Type.String({ maxLength: 64 }) })),

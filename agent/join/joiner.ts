@@ -31,6 +31,9 @@ export interface JoinerDeps {
   readonly log: Log
 }
 
+/** How long a shutdown waits for the answer to a join. */
+const answerMs = 5_000
+
 export function createJoiner(deps: JoinerDeps): Joiner {
   const { controller, store, effects, clock, log, pool } = deps
 
@@ -52,7 +55,9 @@ export function createJoiner(deps: JoinerDeps): Joiner {
     const csr = await makeCertificateRequest(state.privateKey)
     const proof = makeProof(state.privateKey, { nonce: challenge.nonce, method: method.name, pool, csr })
     const facts = await deps.facts()
-    return controller.join({ wire: wireVersion, pool, evidence, csr, proof, facts }, signal)
+    const request = { wire: wireVersion, pool, evidence, csr, proof, facts }
+    // Once it is sent there may be a VM of ours: a shutdown waits for the answer, so that it can be taken back.
+    return controller.join(request, aborting(signal, answerMs))
   }
 
   /** By the key alone if the controller may know it, and by fresh evidence if it turns out not to. */
@@ -67,36 +72,54 @@ export function createJoiner(deps: JoinerDeps): Joiner {
     }
   }
 
+  let queue: Promise<unknown> = Promise.resolve()
+
   return {
-    async join(signal) {
-      const state = await withKey()
-      if (state.revoked !== undefined) throw new MooringError('KEY_REVOKED')
-      if (state.identity !== undefined && state.identity.pool !== pool) {
-        throw new MooringError('CONFIG_INVALID', {
-          detail: `pool is ${pool}, and this VM joined ${state.identity.pool}; leave first, then delete the state folder`,
-        })
-      }
-      const answer = await askInOrder(state, signal)
-      const { validFromDate, validToDate } = new X509Certificate(answer.certificate)
-      const identity: Identity = {
-        vm: answer.vm,
-        pool,
-        certificate: answer.certificate,
-        certificateFrom: validFromDate.getTime(),
-        certificateUntil: validToDate.getTime(),
-        controllerCa: answer.controllerCa,
-        joinedAt: state.identity?.joinedAt ?? clock.now(),
-      }
-      const joined = {
-        version: stateVersion,
-        privateKey: state.privateKey,
-        identity,
-        bundle: answer.bundle,
-        bundleAt: clock.now(),
-      } as const
-      await effects.run('identity-stored', () => store.write(joined))
-      log.info('joined', { vm: identity.vm, pool, certificateUntil: validToDate.toISOString() })
-      return joined
+    join(signal) {
+      // Stream, renewal and convergence may each want one at the same moment.
+      const result = queue.then(() => joinOnce(signal))
+      queue = result.catch(() => {})
+      return result
     },
   }
+
+  async function joinOnce(signal: AbortSignal) {
+    const state = await withKey()
+    if (state.revoked !== undefined) throw new MooringError('KEY_REVOKED')
+    if (state.identity !== undefined && state.identity.pool !== pool) {
+      throw new MooringError('CONFIG_INVALID', {
+        detail: `pool is ${pool}, and this VM joined ${state.identity.pool}; leave first, then delete the state folder`,
+      })
+    }
+    const answer = await askInOrder(state, signal)
+    const { validFromDate, validToDate } = new X509Certificate(answer.certificate)
+    const identity: Identity = {
+      vm: answer.vm,
+      pool,
+      certificate: answer.certificate,
+      certificateFrom: validFromDate.getTime(),
+      certificateUntil: validToDate.getTime(),
+      controllerCa: answer.controllerCa,
+      joinedAt: state.identity?.joinedAt ?? clock.now(),
+    }
+    const joined = {
+      version: stateVersion,
+      privateKey: state.privateKey,
+      identity,
+      bundle: answer.bundle,
+      bundleAt: deps.time.now(),
+    } as const
+    await effects.run('identity-stored', () => store.write(joined))
+    log.info('joined', { vm: identity.vm, pool, certificateUntil: validToDate.toISOString() })
+    return joined
+  }
+}
+
+/** Aborts `ms` after `signal` does. */
+function aborting(signal: AbortSignal, ms: number): AbortSignal {
+  const late = new AbortController()
+  const later = () => AbortSignal.timeout(ms).addEventListener('abort', () => late.abort(signal.reason))
+  if (signal.aborted) later()
+  else signal.addEventListener('abort', later, { once: true })
+  return late.signal
 }

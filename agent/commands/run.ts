@@ -1,0 +1,84 @@
+import type { Clock } from '../../shared/clock.ts'
+import { MooringError } from '../../shared/errors.ts'
+import type { Log } from '../../shared/log.ts'
+import type { LocalRequest } from '../host/socket.ts'
+import type { Life } from '../life.ts'
+import type { StateStore } from '../state.ts'
+import type { StatusBoard } from '../status.ts'
+import type { StatusView } from './status.ts'
+
+export interface RunDeps {
+  /** A life for as long as this VM is wanted in the mesh. */
+  readonly createLife: () => Life
+  readonly store: StateStore
+  readonly board: StatusBoard
+  readonly view: () => StatusView
+  readonly clock: Clock
+  readonly log: Log
+  /** Aborts when this process is to end. */
+  readonly stop: AbortSignal
+  readonly random?: () => number
+}
+
+/** The agent: lives in the mesh one after the other, and the idle time between them. */
+export interface RunningAgent {
+  /** Resolves when the process may end. */
+  run(): Promise<void>
+  /** What the command line asks of it. */
+  answer(request: LocalRequest): Promise<unknown>
+}
+
+/** A VM that comes back by itself waits up to this long: a whole fleet may have been given up at once. */
+const returnMs = 1_000
+
+export function createRunningAgent(deps: RunDeps): RunningAgent {
+  const { store, board, clock, log, stop, random = Math.random } = deps
+  let life: Life | undefined
+  let comeBack = Promise.withResolvers<void>()
+
+  const stopped = new Promise<void>((resolve) => {
+    if (stop.aborted) resolve()
+    else stop.addEventListener('abort', () => resolve(), { once: true })
+  })
+
+  async function idle(): Promise<void> {
+    comeBack = Promise.withResolvers()
+    await Promise.race([comeBack.promise, stopped])
+  }
+
+  return {
+    async run() {
+      while (!stop.aborted) {
+        if (store.current()?.revoked !== undefined) {
+          board.setStage('revoked')
+          log.error('the controller does not accept the key of this VM any more')
+          await stopped
+          return
+        }
+        board.setStage('joining')
+        life = deps.createLife()
+        const end = await life.run(stop)
+        life = undefined
+        if (end === 'again') await clock.sleep(Math.round(random() * returnMs), stop).catch(() => {})
+        else if (end === 'left' && !stop.aborted) await idle()
+      }
+    },
+    async answer({ kind }) {
+      switch (kind) {
+        case 'status':
+          return deps.view()
+        case 'drain':
+        case 'leave':
+          if (life === undefined) return { result: 'left' }
+          return {
+            result: await life.wish({ reason: 'operator', after: kind === 'drain' ? 'hold' : 'leave' }),
+          }
+        case 'join': {
+          if (store.current()?.revoked !== undefined) throw new MooringError('KEY_REVOKED')
+          comeBack.resolve()
+          return { vm: store.current()?.identity?.vm }
+        }
+      }
+    },
+  }
+}

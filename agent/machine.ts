@@ -1,0 +1,115 @@
+import { join } from 'node:path'
+import type { Bundle } from '../shared/api/bundle.ts'
+import type { Clock } from '../shared/clock.ts'
+import { MooringError } from '../shared/errors.ts'
+import type { Log } from '../shared/log.ts'
+import { createAppliedFile } from './capture/applied.ts'
+import { createIptables } from './capture/iptables.ts'
+import { createRedirect } from './capture/redirect.ts'
+import type { CaptureFacts } from './capture/rules.ts'
+import { type CaptureWatchdog, createCaptureWatchdog } from './capture/watchdog.ts'
+import type { Task } from './converge.ts'
+import type { Effects } from './effects.ts'
+import { createApplicationWatch } from './health/application.ts'
+import { createHealthMonitor, type HealthMonitor } from './health/monitor.ts'
+import { createProbe } from './health/probes.ts'
+import { exec } from './host/exec.ts'
+import { createDrain, type Drain } from './shutdown/drain.ts'
+import { createArtifacts } from './sidecar/artifact.ts'
+import type { FetchArtifact } from './sidecar/artifact-download.ts'
+import { createEnvoy } from './sidecar/envoy.ts'
+import { createLogFile } from './sidecar/log-file.ts'
+import { sidecarFiles, sidecarPaths, sidecarUser } from './sidecar/paths.ts'
+import { createPidFile } from './sidecar/pid-file.ts'
+import { createProcessSupervisor } from './sidecar/process.ts'
+import { createProcessGroups } from './sidecar/process-group.ts'
+import type { ProcessTable } from './sidecar/process-table.ts'
+import { createRunFolder } from './sidecar/run-folder.ts'
+import type { Supervisor } from './sidecar/supervisor.ts'
+import { createCaptureStep } from './steps/capture.ts'
+import { createFilesStep } from './steps/files.ts'
+import { createInstallStep } from './steps/install.ts'
+import { createReadyStep } from './steps/ready.ts'
+import { createSidecarStep } from './steps/sidecar.ts'
+import type { Step } from './steps/step.ts'
+
+/** This machine's side of the mesh: the sidecar, the traffic rules and their watchers. */
+export interface Machine {
+  /** The steps that follow a join, in order. */
+  readonly tasks: readonly Task[]
+  readonly supervisor: Supervisor
+  readonly watchdog: CaptureWatchdog
+  readonly monitor: HealthMonitor
+  readonly drain: Drain
+}
+
+export interface MachineDeps {
+  readonly folders: { readonly state: string; readonly log: string }
+  /** By Go's name. */
+  readonly arch: string
+  readonly bundle: () => Bundle | undefined
+  readonly fetchArtifact: FetchArtifact
+  readonly captureFacts: () => Promise<CaptureFacts>
+  readonly processes: ProcessTable
+  readonly clock: Clock
+  readonly effects: Effects
+  readonly log: Log
+  /** Ends every watcher. */
+  readonly signal: AbortSignal
+}
+
+export function createMachine(deps: MachineDeps): Machine {
+  const { arch, clock, effects, log, processes, signal } = deps
+  const paths = sidecarPaths(deps.folders)
+  const logFile = createLogFile({ path: paths.log })
+  const pidFile = createPidFile(paths.pidFile)
+  const groups = createProcessGroups({ clock, log, processes, pidFile, logFile, versions: paths.versions })
+  const supervisor = createProcessSupervisor({ clock, log, groups, logFile })
+  const envoy = createEnvoy()
+  const redirect = createRedirect({
+    iptables: createIptables({ exec }),
+    appliedFile: createAppliedFile(paths.captureFile),
+  })
+  const pilotAgent = join(paths.current, sidecarFiles.pilotAgent)
+  const watchdog = createCaptureWatchdog({
+    supervisor,
+    clock,
+    log,
+    undo: (until) => redirect.undo(pilotAgent, until),
+  })
+  const application = createApplicationWatch({ probe: createProbe(), clock })
+  const artifacts = createArtifacts({ paths, log, fetchArtifact: deps.fetchArtifact })
+  const runFolder = createRunFolder({ path: paths.run, state: deps.folders.state, user: sidecarUser })
+  const steps: readonly Step[] = [
+    createInstallStep({ artifacts, arch, effects }),
+    createFilesStep({ runFolder, effects }),
+    createSidecarStep({ supervisor, paths, arch, effects }),
+    createReadyStep({ envoy, clock }),
+    // Last: what is captured must have somewhere to go.
+    createCaptureStep({ redirect, watchdog, facts: deps.captureFacts, paths, clock, effects }),
+  ]
+  return {
+    tasks: steps.map((step) => withBundle(step, deps.bundle)),
+    supervisor,
+    watchdog,
+    monitor: createHealthMonitor({ supervisor, envoy, application, clock, signal }),
+    drain: createDrain({ envoy, clock, log, effects }),
+  }
+}
+
+/** A step for the bundle that is in force at the moment it is looked at. */
+export function withBundle(step: Step, bundle: () => Bundle | undefined): Task {
+  const current = (): Bundle => {
+    const found = bundle()
+    if (found === undefined) throw new MooringError('INTERNAL', { detail: `${step.name} has no bundle` })
+    return found
+  }
+  const { undo } = step
+  return {
+    name: step.name,
+    condition: step.condition,
+    check: async (signal) => step.check(current(), signal),
+    apply: async (signal) => step.apply(current(), signal),
+    ...(undo && { undo: (signal) => undo(signal) }),
+  }
+}

@@ -1,0 +1,242 @@
+import packageFile from '../package.json' with { type: 'json' }
+import { systemClock as clock } from '../shared/clock.ts'
+import { type Condition, firstFault } from '../shared/conditions.ts'
+import { MooringError } from '../shared/errors.ts'
+import { createLog, type Log } from '../shared/log.ts'
+import { readNameservers } from './capture/nameservers.ts'
+import { describeError, exitCodeOf, exitCodes, helpText, type Invocation, parseCommandLine } from './cli.ts'
+import { doctorChecks } from './commands/checks.ts'
+import { diagnose, findingsText, isWell } from './commands/doctor.ts'
+import { joinOnly } from './commands/join.ts'
+import { readBundle, rendering, renderingText } from './commands/render.ts'
+import { readStatusView, statusText } from './commands/status.ts'
+import { type AgentConfig, maxConfigBytes, readConfig } from './config.ts'
+import { createEffects } from './effects.ts'
+import { createControllerAddresses, hasIpv6 } from './host/addresses.ts'
+import { exec } from './host/exec.ts'
+import { machineArch, machineFacts } from './host/facts.ts'
+import { readBounded } from './host/files.ts'
+import { takeLock } from './host/lock.ts'
+import { type AgentPaths, agentPaths, below, defaultConfigPath } from './host/paths.ts'
+import { readMachineFacts } from './host/self.ts'
+import { askLocal, type LocalRequest, serveLocal } from './host/socket.ts'
+import { createLink } from './link.ts'
+import { createResident } from './resident.ts'
+import { watchSignals } from './shutdown/signals.ts'
+import { sidecarPaths, sidecarUser } from './sidecar/paths.ts'
+import { createProcessTable } from './sidecar/process-table.ts'
+import { openState, peekState, type StateStore } from './state.ts'
+
+const agentVersion = packageFile.version
+const quickMs = 5_000
+/** Longest that `drain` and `leave` wait: more than the longest deadline of a pool. */
+const patientMs = 3_700_000
+
+try {
+  process.exitCode = await main(parseCommandLine(process.argv.slice(2)))
+} catch (error) {
+  process.stderr.write(describeError(error))
+  process.exitCode = exitCodeOf(error)
+}
+
+interface Setting {
+  readonly config: AgentConfig
+  readonly paths: AgentPaths
+}
+
+async function main(invocation: Invocation): Promise<number> {
+  switch (invocation.command) {
+    case 'help':
+      return print(helpText)
+    case 'version':
+      return print(`mooring-agent ${agentVersion}\n`)
+    case 'facts':
+      return print(`${JSON.stringify(await machineFacts())}\n`)
+    case 'run':
+      return run(invocation)
+    case 'join':
+      return join(invocation)
+    case 'status':
+      return status(invocation)
+    case 'drain':
+    case 'leave':
+      return print(`${await ask(invocation, invocation.command, patientMs)}\n`)
+    case 'doctor':
+      return doctor(invocation)
+    case 'render':
+      return render(invocation)
+  }
+}
+
+async function run(invocation: Invocation): Promise<number> {
+  const { config, paths } = await settingOf(invocation)
+  // With the sidecar's group: the traffic rules let it pass, so the agent is never captured.
+  if (process.getuid?.() === 0) process.setgid?.(sidecarUser.gid)
+  const log = createLog({ level: invocation.logLevel ?? config.log.level })
+  const over = new AbortController()
+  const signals = watchSignals(process)
+  const processes = createProcessTable('/proc')
+  const unlock = await takeLock({ path: paths.lock, pid: process.pid, processes })
+  try {
+    const store = await openState({ path: paths.stateFile, log })
+    const { effects, link, bootId } = await linkOf(config, paths, store, log)
+    const addresses = createControllerAddresses(config.controller.url.hostname, clock)
+    const resident = createResident({
+      ...{ config, store, link, processes, bootId, agentVersion, signals, clock, effects, log },
+      folders: paths,
+      host: { uid: process.getuid?.() ?? -1, platform: process.platform, arch: machineArch() },
+      captureFacts: () => captureFacts(addresses.current),
+      machineFacts: (signal) => readMachineFacts(exec, ownCommand(), signal),
+      over: over.signal,
+    })
+    const local = await serveLocal(paths.socket, resident.answer)
+    log.info('agent started', {
+      version: agentVersion,
+      pool: config.pool,
+      controller: config.controller.url.origin,
+    })
+    try {
+      await resident.run()
+    } finally {
+      await local.close()
+    }
+    log.info('agent ends')
+    return exitCodes.ok
+  } finally {
+    over.abort()
+    signals.close()
+    await unlock()
+  }
+}
+
+async function join(invocation: Invocation): Promise<number> {
+  const { config, paths } = await settingOf(invocation)
+  const running = await askLocal(paths.socket, { kind: 'join' }, quickMs).catch((error) => {
+    if (exitCodeOf(error) === exitCodes.notRunning) return undefined
+    throw error
+  })
+  if (running !== undefined) return print(`${JSON.stringify(running)}\n`)
+  const log = createLog({ level: invocation.logLevel ?? 'warn' })
+  const signals = watchSignals(process)
+  const processes = createProcessTable('/proc')
+  const unlock = await takeLock({ path: paths.lock, pid: process.pid, processes })
+  try {
+    const store = await openState({ path: paths.stateFile, log })
+    const { link } = await linkOf(config, paths, store, log)
+    return print(`${await joinOnly({ joiner: link.joiner, store, clock, signal: signals.stop })}\n`)
+  } finally {
+    signals.close()
+    await unlock()
+  }
+}
+
+async function status(invocation: Invocation): Promise<number> {
+  const { paths } = await settingOf(invocation)
+  const view = readStatusView(await askLocal(paths.socket, { kind: 'status' }, quickMs))
+  return print(invocation.json ? `${JSON.stringify(view, null, 2)}\n` : statusText(view))
+}
+
+async function ask(invocation: Invocation, kind: LocalRequest['kind'], timeoutMs: number): Promise<string> {
+  const { paths } = await settingOf(invocation)
+  return JSON.stringify(await askLocal(paths.socket, { kind }, timeoutMs))
+}
+
+async function doctor(invocation: Invocation): Promise<number> {
+  const { config, paths } = await settingOf(invocation)
+  const state = () => peekState(paths.stateFile)
+  const known = await state().catch(() => undefined)
+  const log = createLog({ level: 'silent' })
+  const { link } = await linkOf(config, paths, { current: () => known, write: async () => {} }, log)
+  const checks = doctorChecks({
+    ...{ uid: process.getuid?.() ?? -1, platform: process.platform, arch: machineArch(), clock, exec },
+    controllerUrl: config.controller.url,
+    controller: link.controller,
+    method: link.method,
+    stateFolder: paths.state,
+    state,
+    running: () => troubleOf(paths.socket),
+    proc: '/proc',
+    sys: '/sys',
+  })
+  const findings = await diagnose(checks, new AbortController().signal)
+  print(invocation.json ? `${JSON.stringify(findings, null, 2)}\n` : findingsText(findings))
+  return isWell(findings) ? exitCodes.ok : exitCodes.failed
+}
+
+/** What keeps the running agent from serving, as an error; words when nothing does. */
+async function troubleOf(socket: string): Promise<string> {
+  const { stage, conditions } = readStatusView(await askLocal(socket, { kind: 'status' }, quickMs))
+  const fault = firstFault(conditions as readonly Condition[])
+  if (fault?.status === 'False' && !['draining', 'held', 'leaving', 'left'].includes(stage)) {
+    throw new MooringError('UNAVAILABLE', { detail: `${fault.type}: ${fault.reason} ${fault.message}` })
+  }
+  return `runs, ${stage}`
+}
+
+async function render(invocation: Invocation): Promise<number> {
+  const { config, paths } = await settingOf(invocation)
+  const bundle = await bundleFor(invocation, paths)
+  const addresses = createControllerAddresses(config.controller.url.hostname, clock)
+  const rendered = rendering({
+    bundle,
+    arch: machineArch(),
+    paths: sidecarPaths(paths),
+    facts: await captureFacts(addresses.current),
+  })
+  return print(invocation.json ? `${JSON.stringify(rendered, null, 2)}\n` : renderingText(rendered))
+}
+
+async function bundleFor({ bundle: file }: Invocation, paths: AgentPaths) {
+  if (file !== undefined) {
+    const text = await readBounded(file, 1024 * 1024)
+    if (text === undefined) throw new MooringError('CONFIG_INVALID', { detail: `there is no file ${file}` })
+    return readBundle(text, file)
+  }
+  const known = (await peekState(paths.stateFile))?.bundle
+  if (known === undefined) {
+    throw new MooringError('NOT_FOUND', {
+      detail: 'this VM has no bundle yet: join first, or use --bundle FILE',
+    })
+  }
+  return known
+}
+
+async function settingOf({ config: file, root }: Invocation): Promise<Setting> {
+  const path = file ?? below(root, defaultConfigPath)
+  const text = await readBounded(path, maxConfigBytes)
+  if (text === undefined) throw new MooringError('CONFIG_INVALID', { detail: `there is no file ${path}` })
+  const config = readConfig(text, process.env)
+  return { config, paths: agentPaths(root, path, config) }
+}
+
+async function linkOf(config: AgentConfig, { root }: AgentPaths, store: StateStore, log: Log) {
+  const effects = createEffects({ after: killPoint })
+  const bootId = await createProcessTable('/proc').bootId()
+  const link = createLink({ config, root, store, agentVersion, bootId, clock, effects, log })
+  return { effects, link, bootId }
+}
+
+/** A fault point for tests: an agent must survive being killed after each of its effects. */
+function killPoint(name: string): void {
+  if (name === process.env.MOORING_TEST_KILL_AFTER) process.kill(process.pid, 'SIGKILL')
+}
+
+async function captureFacts(controllerAddresses: () => Promise<readonly string[]>) {
+  return {
+    controllerAddresses: await controllerAddresses(),
+    nameservers: await readNameservers('/etc/resolv.conf'),
+    ipv6: hasIpv6(),
+  }
+}
+
+/** How this program starts itself for work that should not stay in its memory. */
+function ownCommand(): readonly string[] {
+  const [, script = ''] = process.argv
+  // A compiled executable has its script inside.
+  return script.startsWith('/$bunfs/') ? [process.execPath] : [process.execPath, script]
+}
+
+function print(text: string): number {
+  process.stdout.write(text)
+  return exitCodes.ok
+}

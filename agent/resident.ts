@@ -1,0 +1,260 @@
+import { wireVersion } from '../shared/api/wire.ts'
+import type { Clock } from '../shared/clock.ts'
+import type { ErrorCode } from '../shared/errors.ts'
+import { errorText, isMooringError } from '../shared/errors.ts'
+import type { Log } from '../shared/log.ts'
+import type { CaptureFacts } from './capture/rules.ts'
+import { openSocket } from './client/socket.ts'
+import { createStream } from './client/stream.ts'
+import { createRunningAgent, type RunningAgent } from './commands/run.ts'
+import type { StatusView } from './commands/status.ts'
+import type { AgentConfig } from './config.ts'
+import { createConverge, type Task } from './converge.ts'
+import type { Effects } from './effects.ts'
+import { hasProgram } from './host/programs.ts'
+import { createLife, type Life } from './life.ts'
+import type { Link } from './link.ts'
+import { createMachine } from './machine.ts'
+import { conditionsOf, stageOf } from './plan.ts'
+import { createRenewals } from './renewals.ts'
+import { createLeave } from './shutdown/leave.ts'
+import type { StopSignals } from './shutdown/signals.ts'
+import { chooseArtifact } from './sidecar/artifact-manifest.ts'
+import type { ProcessTable } from './sidecar/process-table.ts'
+import type { StateStore } from './state.ts'
+import { createStatusBoard } from './status.ts'
+import { createJoinTask } from './steps/join.ts'
+import { createPreflightTask } from './steps/preflight.ts'
+
+export interface ResidentDeps {
+  readonly config: AgentConfig
+  readonly folders: { readonly state: string; readonly log: string }
+  readonly store: StateStore
+  readonly link: Link
+  readonly processes: ProcessTable
+  readonly host: { readonly uid: number; readonly platform: string; readonly arch: string }
+  readonly bootId: string
+  readonly agentVersion: string
+  readonly captureFacts: () => Promise<CaptureFacts>
+  /** Facts about the machine, gathered outside of this process. */
+  readonly machineFacts: (signal: AbortSignal) => Promise<Record<string, string>>
+  readonly signals: Pick<StopSignals, 'stop' | 'hurry'>
+  /** Aborts when everything that watches is to end. */
+  readonly over: AbortSignal
+  readonly clock: Clock
+  readonly effects: Effects
+  readonly log: Log
+}
+
+/** Longest time to take everything back. */
+const undoMs = 45_000
+/** Gathering facts costs a second of processor time, which a VM that boots needs for itself. */
+const factsAfterMs = 10_000
+/** Nothing on this machine helps against these. */
+const hopeless: ReadonlySet<ErrorCode> = new Set(['KEY_REVOKED'])
+
+/** The agent that stays: composed of its parts, for one life in the mesh after the other. */
+export function createResident(deps: ResidentDeps): RunningAgent {
+  const { config, store, link, host, clock, effects, log, signals } = deps
+  const bundle = () => store.current()?.bundle
+  const machine = createMachine({
+    folders: deps.folders,
+    arch: host.arch,
+    bundle,
+    fetchArtifact: link.controller.artifact,
+    captureFacts: deps.captureFacts,
+    processes: deps.processes,
+    clock,
+    effects,
+    log,
+    signal: deps.over,
+  })
+  const { supervisor, monitor, watchdog } = machine
+  const board = createStatusBoard({ clock, facts: statusFacts })
+  let current: { readonly connected: boolean; readonly trouble: string | undefined } | undefined
+  let areFactsTold = false
+
+  const showHealth = () => {
+    const finding = monitor.report()
+    board.setHealth(finding.health)
+    for (const { type, status, reason, message } of conditionsOf(finding)) {
+      board.set(type, status, reason, message)
+    }
+    if (['joining', 'converging', 'serving'].includes(board.stage)) {
+      board.setStage(stageOf({ joined: link.identity() !== undefined, health: finding.health }))
+    }
+  }
+
+  function life(): Life {
+    const joined = Promise.withResolvers<void>()
+    const tasks: readonly Task[] = [
+      createPreflightTask({
+        ...host,
+        hasProgram,
+        captureWanted: () => bundle()?.capture.enabled,
+        skewMs: link.time.skewMs,
+      }),
+      createJoinTask({
+        joiner: link.joiner,
+        state: store.current,
+        pool: config.pool,
+        time: link.time,
+        joined: joined.resolve,
+      }),
+      ...machine.tasks,
+    ]
+    const converge = createConverge({
+      tasks,
+      board,
+      clock,
+      log,
+      converged() {
+        const inForce = bundle()
+        if (inForce === undefined) return
+        monitor.converged(inForce)
+        showHealth()
+      },
+      broken({ name }) {
+        if (name === 'sidecar' || name === 'ready') monitor.broken('envoy')
+        if (name === 'capture') monitor.broken('capture')
+      },
+      fatal: ({ code }) => hopeless.has(code),
+    })
+    const renewals = createRenewals({
+      ...{ store, clock, effects, log, joiner: link.joiner, controller: link.controller, time: link.time },
+      renewed: converge.wake,
+    })
+    const stream = createStream({
+      url: config.controller.url,
+      trust: link.trust,
+      open: openSocket,
+      identity: link.identity,
+      hello: () => ({
+        kind: 'hello',
+        wire: wireVersion,
+        agentVersion: deps.agentVersion,
+        bootId: deps.bootId,
+        status: board.report(),
+      }),
+      renew: async (signal) => {
+        await link.joiner.join(signal)
+        converge.wake()
+      },
+      clock,
+      log,
+    })
+    current = stream
+    const takeBack = async () => {
+      // Each failure is in the log, and leaving goes on: the machine may be about to be switched off.
+      await converge.undo(AbortSignal.timeout(undoMs)).catch(() => {})
+    }
+    const leave = createLeave({
+      ...{ stream, board, clock, log, drain: machine.drain, hurry: signals.hurry },
+      joined: () => link.identity() !== undefined && store.current()?.left === undefined,
+      serving: () => supervisor.state().running,
+      settings: () => bundle()?.drain,
+      async undo(reason) {
+        await takeBack()
+        await mark({ left: { at: clock.now(), reason } })
+      },
+    })
+    const stopWatching = [
+      supervisor.onChange(() => converge.wake()),
+      watchdog.onChange((opened) => {
+        if (opened) monitor.broken('capture')
+        converge.wake()
+      }),
+    ]
+    const lived = createLife({
+      ...{ converge, renewals, stream, leave, board, clock, log, time: link.time },
+      joined: joined.promise,
+      async revoke() {
+        await takeBack()
+        await mark({ revoked: { at: clock.now() } })
+      },
+      expelled: () => mark({ left: { at: clock.now(), reason: 'expelled' } }),
+      welcomed: () => tellFacts(stream),
+    })
+    return {
+      wish: lived.wish,
+      async run(stop) {
+        try {
+          return await lived.run(stop)
+        } finally {
+          for (const stopOne of stopWatching) stopOne()
+        }
+      },
+    }
+  }
+
+  async function mark(change: {
+    left?: { at: number; reason: string }
+    revoked?: { at: number }
+  }): Promise<void> {
+    const state = store.current()
+    if (state === undefined) return
+    await effects
+      .run('departure-stored', () => store.write({ ...state, ...change }))
+      .catch((error) => log.error('the state cannot be written', { error: errorText(error) }))
+  }
+
+  function tellFacts(stream: ReturnType<typeof createStream>): void {
+    if (areFactsTold) return
+    areFactsTold = true
+    clock
+      .sleep(factsAfterMs, deps.over)
+      .then(() => deps.machineFacts(deps.over))
+      .then((facts) => {
+        areFactsTold = stream.send({ kind: 'facts', facts })
+      })
+      .catch((error) => {
+        if (!deps.over.aborted) log.warn('no facts about this machine', { error: errorText(error) })
+      })
+  }
+
+  function statusFacts() {
+    const inForce = bundle()
+    const version = inForce && artifactVersion(inForce)
+    return {
+      bundleRevision: inForce?.revision ?? '',
+      sidecarRestarts: supervisor.state().restarts,
+      ...(version !== undefined && { sidecarVersion: version }),
+    }
+  }
+
+  function artifactVersion(inForce: NonNullable<ReturnType<typeof bundle>>): string | undefined {
+    try {
+      return chooseArtifact(inForce, host.arch).version
+    } catch (error) {
+      if (isMooringError(error)) return undefined
+      throw error
+    }
+  }
+
+  function view(): StatusView {
+    const state = store.current()
+    const sidecar = supervisor.state()
+    return {
+      version: deps.agentVersion,
+      stage: board.stage,
+      health: board.health,
+      controller: config.controller.url.origin,
+      connected: current?.connected ?? false,
+      ...(current?.trouble !== undefined && { trouble: current.trouble }),
+      pool: config.pool,
+      ...(state?.identity && { vm: state.identity.vm, certificateUntil: state.identity.certificateUntil }),
+      ...(state?.bundle && { tokenUntil: state.bundle.token.expiresAt }),
+      bundleRevision: state?.bundle?.revision ?? '',
+      sidecar: {
+        running: sidecar.running,
+        ...(sidecar.pid !== undefined && { pid: sidecar.pid }),
+        restarts: sidecar.restarts,
+      },
+      conditions: board.conditions().map((condition) => ({ ...condition })),
+    }
+  }
+
+  monitor.onChange(showHealth)
+  watchdog.start(() => bundle()?.capture.whenSidecarDown ?? 'open', deps.over)
+  return createRunningAgent({ createLife: life, store, board, view, clock, log, stop: signals.stop })
+}
