@@ -25,19 +25,17 @@ export async function unpackArchive(
   const entries = extract()
   const consume = async (): Promise<void> => {
     for await (const entry of entries) {
-      const mode = acceptedMode(
-        entry.header,
-        files.map((file) => file.path),
-      )
-      files.push(await writeEntry(join(folder, entry.header.name), entry.header.name, mode, chunksOf(entry)))
+      const { name } = entry.header
+      const mode = acceptedMode(entry.header, files)
+      files.push(await writeEntry(join(folder, name), name, mode, chunksOf(entry)))
     }
   }
-  try {
-    await Promise.all([pipeline(createReadStream(archive), createGunzip(), entries, { signal }), consume()])
-  } catch (error) {
-    signal.throwIfAborted()
-    throw asInvalid(error, folder)
-  }
+  const source = pipeline(createReadStream(archive), createGunzip(), entries, { signal })
+  // Both are waited for: whichever fails takes the other with it, and nothing may be written after this returns.
+  const [consumed, read] = await Promise.allSettled([consume(), source])
+  signal.throwIfAborted()
+  const reasons = [consumed, read].flatMap((one) => (one.status === 'rejected' ? [one.reason] : []))
+  if (reasons.length > 0) throw asInvalid(reasons, folder)
   const missing = [...archiveFiles.keys()].filter((path) => !files.some((file) => file.path === path))
   if (missing.length > 0) throw invalid(`${missing.join(', ')} is missing`)
   for (const name of ['', ...new Set(files.map((file) => dirname(file.path)))])
@@ -50,11 +48,11 @@ function chunksOf(entry: object): AsyncIterable<Uint8Array> {
   return entry as AsyncIterable<Uint8Array>
 }
 
-function acceptedMode({ name, type, size }: Header, seen: readonly string[]): number {
+function acceptedMode({ name, type, size }: Header, seen: Manifest['files']): number {
   const mode = archiveFiles.get(name)
   if (type !== 'file') throw invalid(`${quoted(name)} is a ${type}, not a plain file`)
   if (mode === undefined) throw invalid(`${quoted(name)} does not belong in it`)
-  if (seen.includes(name)) throw invalid(`${quoted(name)} is in it twice`)
+  if (seen.some((file) => file.path === name)) throw invalid(`${quoted(name)} is in it twice`)
   if (size > maxFileBytes) throw invalid(`${quoted(name)} is larger than a sidecar is`)
   return mode
 }
@@ -86,10 +84,14 @@ async function writeEntry(
   return { path: name, size, sha256: hash.digest('hex') }
 }
 
-function asInvalid(error: unknown, folder: string): unknown {
-  const reason = asDiskFull(error, folder)
-  if (reason instanceof MooringError || hasErrno(error, 'EIO', 'EROFS', 'EACCES', 'ENOENT')) return reason
-  return new MooringError('ARTIFACT_INVALID', { detail: errorText(error), cause: error })
+/** The reason that says most: ours, the machine's, or else that the bytes are no archive. */
+function asInvalid(reasons: readonly unknown[], folder: string): unknown {
+  const known = reasons.map((reason) => asDiskFull(reason, folder))
+  const machine = (reason: unknown) => hasErrno(reason, 'EIO', 'EROFS', 'EACCES', 'ENOENT', 'EMFILE')
+  const best = known.find((reason) => reason instanceof MooringError) ?? known.find(machine)
+  if (best !== undefined) return best
+  const cause = reasons.at(-1)
+  return new MooringError('ARTIFACT_INVALID', { detail: errorText(cause), cause })
 }
 
 function invalid(detail: string): MooringError {

@@ -1,0 +1,63 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { exec } from '../../../../agent/host/exec.ts'
+
+const options = { env: {}, timeoutMs: 20_000 }
+const sh = (script: string, more = {}) => exec('/bin/sh', ['-c', script], { ...options, ...more })
+
+async function isAlive(pid: number): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  return stat !== '' && !/\) [ZX] /.test(stat)
+}
+
+t.test('code, output and signal come back', async (t) => {
+  t.match(await sh('echo out; echo err >&2; exit 3'), {
+    code: 3,
+    signal: null,
+    stdout: 'out\n',
+    stderr: 'err\n',
+  })
+  t.match(await sh('kill -TERM $$'), { code: null, signal: 'SIGTERM', timedOut: false })
+})
+
+t.test('nothing reaches a shell, nothing is inherited', async (t) => {
+  t.match(await exec('/bin/echo', ['$HOME; `id`'], options), { stdout: '$HOME; `id`\n' })
+  const { stdout } = await sh('echo "[$PATH_OF_TEST][$ONLY]"; cat; pwd', {
+    env: { ONLY: 'this' },
+    input: 'in\n',
+  })
+  t.equal(stdout, '[][this]\nin\n/\n')
+})
+
+t.test('a program that is not there is code 127', async (t) => {
+  t.match(await exec('/no/such/program', [], options), { code: 127, stderr: /ENOENT/ })
+})
+
+t.test('too much output is dropped, and the program goes on', async (t) => {
+  const { code, stdout } = await sh('head -c 1000000 /dev/zero | tr "\\0" x; exit 5', { maxOutput: 1000 })
+  t.equal(code, 5)
+  t.equal(stdout, 'x'.repeat(1000))
+})
+
+t.test('input that nobody reads is no error', async (t) => {
+  t.match(await sh('exit 0', { input: 'x'.repeat(1_000_000) }), { code: 0 })
+})
+
+t.test('when the time is over the whole group is killed', async (t) => {
+  const folder = t.testdir()
+  const result = await sh(`sleep 60 & echo $! > ${join(folder, 'pid')}; sleep 60`, { timeoutMs: 300 })
+  t.match(result, { code: null, signal: 'SIGKILL', timedOut: true })
+  const pid = Number(await readFile(join(folder, 'pid'), 'utf8'))
+  while (await isAlive(pid)) await sleep(5)
+  t.pass('no child is left')
+})
+
+t.test('an abort kills it and rejects with the reason', async (t) => {
+  const stop = new AbortController()
+  const running = sh('sleep 60', { signal: stop.signal })
+  stop.abort(new Error('stopped'))
+  await t.rejects(running, { message: 'stopped' })
+  await t.rejects(sh('exit 0', { signal: stop.signal }), { message: 'stopped' })
+})
