@@ -2,6 +2,7 @@ import type { Condition, ConditionStatus, ConditionType } from '../../shared/con
 import { conditionCatalogue, firstFault, withCondition } from '../../shared/conditions.ts'
 import { hasEntry, type Phase } from '../../shared/lifecycle.ts'
 import { drainForcedAt, isConnected, wantedDrain } from './phase.ts'
+import { printable } from './session.ts'
 import type { Situation } from './situation.ts'
 
 /** How the entry stands once all that comes before the record's write is done. */
@@ -157,9 +158,4 @@ function isConditionType(type: string): type is ConditionType {
 
 function isAgents(type: ConditionType): boolean {
   return conditionCatalogue[type].from === 'agent'
-}
-
-/** Text of a VM as it may be shown in a terminal. */
-export function printable(text: string): string {
-  return text.replace(/\p{C}/gu, ' ')
 }

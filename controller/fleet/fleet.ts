@@ -6,10 +6,11 @@ import { hasEntry } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Audit } from '../audit.ts'
 import type { Effects } from '../effects.ts'
-import { bundle } from '../mesh/bundle.ts'
 import type { Mesh } from '../mesh/mesh.ts'
+import { canonical } from '../mesh/objects.ts'
 import type { Metrics } from '../metrics.ts'
 import type { ResourceStore } from '../store/resource-store.ts'
+import { createBundleIssue } from './bundle-issue.ts'
 import { createChronicle } from './chronicle.ts'
 import { explain, type VmExplanation } from './explain.ts'
 import { createInventory } from './inventory.ts'
@@ -20,13 +21,10 @@ import { type Change, countPhases, createRoster } from './roster.ts'
 import { createStreams, type StreamPeer, type StreamSocket } from './streams.ts'
 import { termsOf } from './terms.ts'
 import { createUpkeep } from './upkeep.ts'
+import { createUptake } from './uptake.ts'
 import { type VmView, vmView } from './views.ts'
+import { createWatchers, type FleetEvent } from './watchers.ts'
 import { createWishes, type DrainWish, type RemovalWish } from './wishes.ts'
-
-/** What changed in the eyes of who watches. */
-export type FleetEvent =
-  | { readonly kind: 'vm'; readonly view: VmView }
-  | { readonly kind: 'gone'; readonly id: string }
 
 /** All VMs: what is to be the case with them, and what is. */
 export interface Fleet {
@@ -56,6 +54,8 @@ export interface Fleet {
   /** Agents are told to come back later; nothing in the mesh changes. */
   close(): Promise<void>
 }
+
+export type { FleetEvent } from './watchers.ts'
 
 /** Durations of the fleet; pools have their own for their VMs. */
 export interface FleetSettings {
@@ -110,14 +110,16 @@ export function createFleet(deps: FleetDeps): Fleet {
     baseMs: 1.25 * resyncMs,
     maxMs: 1.25 * resyncMs,
   })
-  const listeners = new Set<(event: FleetEvent) => void>()
+  const watchers = createWatchers({ log, view: viewOf })
   const stop = new AbortController()
   let unsubscribe = () => {}
+  let knownFacts = ''
 
   const chronicle = createChronicle(deps)
   const inventory = createInventory({ mesh, effects })
   const roster = createRoster({ store, network: () => mesh.facts().network, changed: rosterChanged })
   const wishes = createWishes({ store, effects, clock })
+  const issueBundle = createBundleIssue({ store, mesh, effects, wishes, tokenTtlSeconds })
   const upkeep = createUpkeep({ store, inventory, roster, log })
   const queue = createQueue({
     clock,
@@ -148,17 +150,24 @@ export function createFleet(deps: FleetDeps): Fleet {
     changed: (vm, urgency) => {
       if (urgency === 'now') queue.add(vmKey(vm))
       else queue.addAfter(vmKey(vm), soonMs)
-      tell(vm)
+      watchers.tell(vm)
     },
+  })
+  const uptake = createUptake({
+    mesh,
+    clock,
+    log,
+    withinMs: takenWithinMs,
+    over: (vm) => queue.add(vmKey(vm)),
   })
   const reconcile = createReconcile({
     ...deps,
+    uptake,
     inventory,
     roster,
     streams,
     liveness,
     chronicle,
-    takenWithinMs,
   })
 
   metrics.onRead(() => {
@@ -184,6 +193,10 @@ export function createFleet(deps: FleetDeps): Fleet {
     await roster.load()
     queue.add(poolsKey)
     for (const vm of await upkeep.suspects()) queue.add(vmKey(vm))
+    const facts = canonical(mesh.facts())
+    // They are in every bundle: a root certificate that rotates must reach every VM.
+    if (facts !== knownFacts) for (const vm of roster.vms().keys()) queue.add(vmKey(vm))
+    knownFacts = facts
   }
 
   function rosterChanged(change: Change): void {
@@ -195,30 +208,13 @@ export function createFleet(deps: FleetDeps): Fleet {
     }
     const { name, before, after } = change
     queue.add(vmKey(name))
-    if (after === undefined) emit({ kind: 'gone', id: name })
-    else tell(name)
+    watchers.tell(name)
     // Who waits for its address may have it now, or has lost it.
     const moved =
       before === undefined || after === undefined || hasEntry(before.phase) !== hasEntry(after.phase)
     const record = after ?? before
     if (!moved || record === undefined) return
     for (const other of roster.at(record)) if (other !== name) queue.add(vmKey(other))
-  }
-
-  function tell(vm: string): void {
-    if (listeners.size === 0) return
-    const view = viewOf(vm)
-    if (view !== undefined) emit({ kind: 'vm', view })
-  }
-
-  function emit(event: FleetEvent): void {
-    for (const listener of [...listeners]) {
-      try {
-        listener(event)
-      } catch (error) {
-        log.error('a listener of the fleet failed', { error: errorText(error) })
-      }
-    }
   }
 
   function viewOf(vm: string): VmView | undefined {
@@ -269,21 +265,7 @@ export function createFleet(deps: FleetDeps): Fleet {
       rosterChanged({ kind: 'pool', name })
     },
     settle: (vm, signal) => queue.runNow(vmKey(vm), signal),
-    async bundle(vm, signal) {
-      const stored = await store.get('vm', vm)
-      if (stored === undefined) throw new MooringError('NOT_FOUND', { detail: `vm/${vm}` })
-      const { value: record } = stored
-      const poolName = record.pool
-      const pool = (await store.get('pool', poolName))?.value
-      if (pool === undefined) throw new MooringError('POOL_UNKNOWN', { detail: poolName })
-      if (record.revoked !== undefined) throw new MooringError('KEY_REVOKED', { detail: vm })
-      const { namespace, serviceAccount } = pool.spec
-      const request = { namespace, serviceAccount, vm, ttlSeconds: tokenTtlSeconds }
-      const token = await effects.run('token-minted', () => mesh.mint(request, signal))
-      // Written before the token is out: a certificate may be had with it until its last moment.
-      await wishes.certificateUntil(vm, token.expiresAt + termsOf(pool).certificateTtlMs)
-      return bundle({ vm, record, poolName, pool, facts: mesh.facts(), token })
-    },
+    bundle: issueBundle,
     attach: streams.attach,
     async requestDrain(vm, wish) {
       await wishes.drain(vm, wish)
@@ -316,18 +298,16 @@ export function createFleet(deps: FleetDeps): Fleet {
       const hearing = liveness.hearing(vm)
       return explain({ vm, record, terms, hearing, connected: view.connected, now: clock.now() })
     },
-    subscribe(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
+    subscribe: watchers.subscribe,
     get idle() {
       return queue.idle
     },
     async close() {
       stop.abort(new MooringError('UNAVAILABLE', { detail: 'the controller stops' }))
       unsubscribe()
-      listeners.clear()
+      watchers.close()
       liveness.close()
+      uptake.close()
       await queue.close()
       streams.close()
     },

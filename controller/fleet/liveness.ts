@@ -66,6 +66,8 @@ interface Subject {
 
 // A timer this late means that the process did not run (paused, starved): heartbeats wait unread in sockets.
 const stallMs = 1_000
+// A timer this late is common on a busy machine; sockets get this time to be read before a VM is judged.
+const latenessMs = 50
 // How often the fleet is looked at while closing is held.
 const guardPeriodMs = 500
 const guardKey = '#guard'
@@ -78,11 +80,14 @@ export function createLiveness(deps: LivenessDeps): Liveness {
   const alarms = createAlarms({
     clock,
     ring: (key, lateMs) => {
-      if (lateMs > stallMs) {
+      const isStall = lateMs > stallMs
+      if (isStall) {
         listeningSince = clock.now()
         stalled(lateMs)
       }
       if (key === guardKey) watchGuard()
+      // Timers come before sockets in the event loop: what was said in time may not be read yet.
+      else if (lateMs > latenessMs && !isStall) alarms.set(key, clock.now() + latenessMs)
       else judge(key)
     },
   })

@@ -11,9 +11,9 @@ import {
   workloadEntry,
 } from '../mesh/objects.ts'
 import type { DesiredDrain, VmRecord } from '../store/records.ts'
-import { conditionsOf, type EntryFinding, printable } from './findings.ts'
+import { conditionsOf, type EntryFinding } from './findings.ts'
 import { drainForcedAt, isDrained, phaseNow, wantedDrain } from './phase.ts'
-import { drainKey } from './session.ts'
+import { drainKey, printable } from './session.ts'
 import type { Held, Situation } from './situation.ts'
 import { drainDeadline } from './terms.ts'
 

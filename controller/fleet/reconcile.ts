@@ -14,10 +14,11 @@ import { type Inventory, keyOf, placeOf } from './inventory.ts'
 import type { Liveness } from './liveness.ts'
 import { type Action, plan } from './plan.ts'
 import type { Roster } from './roster.ts'
-import type { SessionFacts } from './session.ts'
+import { drainKey, type SessionFacts } from './session.ts'
 import type { Situation } from './situation.ts'
 import type { Streams } from './streams.ts'
 import { termsOf } from './terms.ts'
+import type { Uptake } from './uptake.ts'
 
 /** Brings one VM to where its plan wants it; safe to repeat and to be killed in. */
 export type Reconcile = (vm: string, signal: AbortSignal) => Promise<{ readonly wakeAt?: number }>
@@ -33,16 +34,15 @@ export interface ReconcileDeps {
   readonly streams: Streams
   readonly liveness: Liveness
   readonly chronicle: Chronicle
+  readonly uptake: Uptake
   readonly instance: string
-  /** Longest wait for istiod before a drain goes on without it. */
-  readonly takenWithinMs: number
 }
 
 // A plan settles in three passes; more means that others write the same record all the time.
 const mostPasses = 12
 
 export function createReconcile(deps: ReconcileDeps): Reconcile {
-  const { store, mesh, clock, log, effects, inventory, roster, streams, liveness, chronicle } = deps
+  const { store, mesh, clock, log, effects, inventory, roster, streams, liveness, uptake, chronicle } = deps
 
   return async (vm, signal) => {
     for (let pass = 0; pass < mostPasses; pass += 1) {
@@ -58,7 +58,12 @@ export function createReconcile(deps: ReconcileDeps): Reconcile {
       const { actions, wakeAt } = plan(situation)
       if (actions.length === 0) return wakeAt === undefined ? {} : { wakeAt }
       try {
-        for (const action of actions) await carryOut(action, situation, stored.version, signal)
+        for (const action of actions) {
+          // The rest follows when the wait is over; it is planned anew then.
+          if (action.do === 'await-taken' && !isTaken(action.ref, situation))
+            return wakeAt === undefined ? {} : { wakeAt }
+          await carryOut(action, situation, stored.version, signal)
+        }
       } catch (error) {
         // Somebody else wrote the record: what they wrote is planned for next.
         if (isMooringError(error, 'CONFLICT')) continue
@@ -122,6 +127,7 @@ export function createReconcile(deps: ReconcileDeps): Reconcile {
   function expect({ vm, record, terms }: Situation): void {
     if (!hasEntry(record.phase)) {
       liveness.forget(vm)
+      uptake.forget(vm)
       return
     }
     const wasHeld = record.conditions.some((c) => c.type === 'Connected' && c.reason === 'MassLoss')
@@ -154,7 +160,7 @@ export function createReconcile(deps: ReconcileDeps): Reconcile {
         await effects.run('vm-written', () => store.commit([{ remove: 'vm', name: vm, version }]))
         return roster.refresh('vm', vm)
       case 'await-taken':
-        return awaitTaken(action.ref, signal)
+        return
       case 'send':
         if (session === undefined) return
         if (action.message.kind !== 'drain') return void streams.send(vm, session, action.message)
@@ -164,32 +170,21 @@ export function createReconcile(deps: ReconcileDeps): Reconcile {
     }
   }
 
+  /** Whether istiod has taken in what this drain closed; each stream of the VM waits anew. */
+  function isTaken(ref: ObjectRef, { vm, record, session }: Situation): boolean {
+    const wish = record.drain === undefined ? '' : drainKey(record.drain)
+    return uptake.isOver(vm, `${session?.epoch}/${wish}`, ref)
+  }
+
   async function write(vm: string, record: VmRecord, version: string): Promise<void> {
     await effects.run('vm-written', () => store.commit([{ put: 'vm', name: vm, value: record, version }]))
     await roster.refresh('vm', vm)
   }
 
-  async function awaitTaken(ref: ObjectRef, signal: AbortSignal): Promise<void> {
-    const limit = new AbortController()
-    const done = new AbortController()
-    clock.sleep(deps.takenWithinMs, done.signal).then(
-      () => limit.abort(new MooringError('MESH_LAGS')),
-      () => {},
-    )
-    try {
-      await mesh.taken(ref, AbortSignal.any([signal, limit.signal]))
-    } catch (error) {
-      signal.throwIfAborted()
-      // The agent measures quiet on its own Envoy, so a drain without istiod's word is slower, not lossy.
-      log.warn('istiod has not confirmed that an endpoint is closed', { ...ref, error: errorText(error) })
-    } finally {
-      done.abort()
-    }
-  }
-
   /** A VM without a record has nothing in the mesh. */
   async function clear(vm: string, signal: AbortSignal): Promise<void> {
     liveness.forget(vm)
+    uptake.forget(vm)
     for (const ref of inventory.entriesNamed(vm)) await inventory.removeEntry(ref, false, signal)
     streams.farewell(vm, false)
     await roster.refresh('vm', vm)

@@ -44,3 +44,53 @@ export function told(session: SessionFacts, message: Down, drain: DesiredDrain |
       return session
   }
 }
+
+/** How soon what an agent said must be looked at. */
+export type Urgency = 'now' | 'soon'
+
+/** The session after the agent said `message`; without an urgency there is nothing to look at. */
+export function said(
+  session: SessionFacts,
+  message: Exclude<Up, { kind: 'hello' }>,
+): { readonly facts: SessionFacts; readonly urgency?: Urgency } {
+  switch (message.kind) {
+    case 'heartbeat':
+      return { facts: session }
+    case 'status': {
+      const { status } = message
+      return { facts: { ...session, status }, urgency: isTransition(session.status, status) ? 'now' : 'soon' }
+    }
+    case 'facts':
+      return { facts: { ...session, facts: bounded(message.facts) }, urgency: 'soon' }
+    case 'drain-request': {
+      const { reason, after } = message
+      return { facts: { ...session, drainRequest: { reason, after } }, urgency: 'now' }
+    }
+    case 'drained': {
+      const { result, openRequests, openConnections } = message
+      return { facts: { ...session, drained: { result, openRequests, openConnections } }, urgency: 'now' }
+    }
+    case 'left':
+      return { facts: { ...session, left: true }, urgency: 'now' }
+  }
+}
+
+function isTransition(old: AgentStatus, fresh: AgentStatus): boolean {
+  if (old.health !== fresh.health || old.bundleRevision !== fresh.bundleRevision) return true
+  return fresh.conditions.some(
+    (c) => !old.conditions.some((o) => o.type === c.type && o.status === c.status && o.reason === c.reason),
+  )
+}
+
+// Facts are shown to people; nobody reads more of them.
+const mostFacts = 64
+
+function bounded(facts: Readonly<Record<string, string>>): Record<string, string> {
+  const entries = Object.entries(facts).slice(0, mostFacts)
+  return Object.fromEntries(entries.map(([name, text]) => [printable(name), printable(text)]))
+}
+
+/** Text of a VM as it may be shown in a terminal. */
+export function printable(text: string): string {
+  return text.replace(/\p{C}/gu, ' ')
+}

@@ -1,12 +1,10 @@
-import { Value } from 'typebox/value'
-import { type AgentStatus, closeCodes, type Down, Up } from '../../shared/api/stream.ts'
-import { compatibleWire, limits } from '../../shared/api/wire.ts'
+import { closeCodes, type Down, type Up } from '../../shared/api/stream.ts'
 import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { DesiredDrain } from '../store/records.ts'
-import { printable } from './findings.ts'
-import { type SessionFacts, told } from './session.ts'
+import { type SessionFacts, said, told, type Urgency } from './session.ts'
+import { parseUp } from './up-message.ts'
 
 /** One WebSocket, as little of it as is needed. */
 export interface StreamSocket {
@@ -24,9 +22,6 @@ export interface StreamPeer {
   readonly keyThumbprint: string
   readonly address: string
 }
-
-/** What came up a stream, by how soon it matters. */
-export type Urgency = 'now' | 'soon'
 
 /** The agents' streams. One per VM counts: the newest that said hello. */
 export interface Streams {
@@ -58,18 +53,6 @@ const helloWithinMs = 5_000
 // Messages in a burst, and per second in the long run: heartbeats of the shortest allowed period fit well.
 const burst = 120
 const perSecond = 30
-const factLimit = 64
-
-type Kind = Up['kind']
-const kinds: ReadonlySet<string> = new Set<Kind>([
-  'hello',
-  'heartbeat',
-  'status',
-  'facts',
-  'drain-request',
-  'drained',
-  'left',
-])
 
 interface Stream {
   readonly socket: StreamSocket
@@ -114,7 +97,7 @@ export function createStreams(deps: StreamsDeps): Streams {
       end(stream, closeCodes.busy, 'too many messages')
       return
     }
-    const message = parse(text)
+    const message = parseUp(text)
     if (message === 'invalid') refuse(stream, 'malformed message')
     else if (message === 'incompatible') end(stream, closeCodes.version, 'wire version')
     else if (message !== 'unknown') hear(stream, message)
@@ -131,7 +114,8 @@ export function createStreams(deps: StreamsDeps): Streams {
       return
     }
     heard(stream.peer.vm)
-    const urgency = take(stream, stream.facts, message)
+    const { facts, urgency } = said(stream.facts, message)
+    stream.facts = facts
     if (urgency !== undefined) changed(stream.peer.vm, urgency)
   }
 
@@ -215,63 +199,4 @@ export function createStreams(deps: StreamsDeps): Streams {
       for (const stream of [...attached]) end(stream, closeCodes.busy, 'the controller stops')
     },
   }
-}
-
-function parse(text: string): Up | 'invalid' | 'unknown' | 'incompatible' {
-  if (text.length > limits.streamMessage) return 'invalid'
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return 'invalid'
-  }
-  if (typeof value !== 'object' || value === null) return 'invalid'
-  const { kind, wire } = value as { kind?: unknown; wire?: unknown }
-  if (typeof kind !== 'string') return 'invalid'
-  // A newer agent may know kinds that this controller does not.
-  if (!kinds.has(kind)) return kind.length <= 64 ? 'unknown' : 'invalid'
-  // Before the schema: an agent of another age may shape its hello differently.
-  if (kind === 'hello' && Number.isInteger(wire) && !compatibleWire(wire as number)) return 'incompatible'
-  return Value.Check(Up, value) ? value : 'invalid'
-}
-
-/** Takes in what a stream says; returns how soon somebody should look at it, or undefined for not at all. */
-function take(
-  stream: Stream,
-  facts: SessionFacts,
-  message: Exclude<Up, { kind: 'hello' }>,
-): Urgency | undefined {
-  switch (message.kind) {
-    case 'heartbeat':
-      return undefined
-    case 'status':
-      stream.facts = { ...facts, status: message.status }
-      return isTransition(facts.status, message.status) ? 'now' : 'soon'
-    case 'facts':
-      stream.facts = { ...facts, facts: bounded(message.facts) }
-      return 'soon'
-    case 'drain-request':
-      stream.facts = { ...facts, drainRequest: { reason: message.reason, after: message.after } }
-      return 'now'
-    case 'drained': {
-      const { result, openRequests, openConnections } = message
-      stream.facts = { ...facts, drained: { result, openRequests, openConnections } }
-      return 'now'
-    }
-    case 'left':
-      stream.facts = { ...facts, left: true }
-      return 'now'
-  }
-}
-
-function isTransition(old: AgentStatus, fresh: AgentStatus): boolean {
-  if (old.health !== fresh.health || old.bundleRevision !== fresh.bundleRevision) return true
-  return fresh.conditions.some(
-    (c) => !old.conditions.some((o) => o.type === c.type && o.status === c.status && o.reason === c.reason),
-  )
-}
-
-function bounded(facts: Readonly<Record<string, string>>): Record<string, string> {
-  const entries = Object.entries(facts).slice(0, factLimit)
-  return Object.fromEntries(entries.map(([name, text]) => [printable(name), printable(text)]))
 }

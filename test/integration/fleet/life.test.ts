@@ -65,6 +65,26 @@ t.test(
   },
 )
 
+t.test('many drains that wait for a slow istiod hold up nobody', async (t) => {
+  const world = await started({ settings: { parallel: 1 } })
+  t.teardown(world.close)
+  const agents = [await world.serve('vm-1'), await world.serve('vm-2'), await world.serve('vm-3')]
+  world.mesh.lags = true
+  for (const vm of ['vm-1', 'vm-2']) {
+    await world.fleet.requestDrain(vm, { reason: 'scale-in', after: 'leave', by: 'operator:ann' })
+  }
+  await world.rest()
+  const now = world.clock.now()
+  agents[2]?.report({ health: 'unhealthy' })
+  await world.rest()
+  t.same(world.mesh.endpoints('vm-3'), ['closed'])
+  t.equal(world.clock.now(), now)
+  await world.clock.advance(2_000)
+  await world.rest()
+  t.equal(await world.phase('vm-1'), 'left')
+  t.equal(await world.phase('vm-2'), 'left')
+})
+
 t.test('an unhealthy status closes the endpoint at once, without time passing', async (t) => {
   const world = await started()
   t.teardown(world.close)
@@ -313,6 +333,19 @@ t.test('a changed pool changes entries, objects and bundles of its VMs', async (
   t.match(agent.socket?.received.at(-1), { kind: 'refresh', bundleRevision: second.revision })
   t.match(world.mesh.objects.get('WorkloadEntry/shop/vm-1'), { spec: { labels: { tier: 'front' } } })
   t.same(world.mesh.endpoints('vm-1'), ['open'])
+})
+
+t.test('a root certificate that rotates reaches every VM by the next resync', async (t) => {
+  const world = await started({ settings: { resyncMs: 60_000 } })
+  t.teardown(world.close)
+  const agent = await world.serve('vm-1')
+  agent.report({ bundleRevision: (await world.fleet.bundle('vm-1', world.never)).revision })
+  await world.beat(['vm-1'], 76_000)
+  const told = agent.socket?.received.length ?? 0
+  world.mesh.meshFacts = { ...world.mesh.meshFacts, rootCertificates: 'OLD AND NEW PEM' }
+  await world.beat(['vm-1'], 76_000)
+  const { revision } = await world.fleet.bundle('vm-1', world.never)
+  t.same(agent.socket?.received.slice(told), [{ kind: 'refresh', bundleRevision: revision }])
 })
 
 t.test('a wish for a VM that does not exist is refused', async (t) => {

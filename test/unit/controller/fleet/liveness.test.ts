@@ -191,7 +191,8 @@ t.test('losses shortly one after another add up', async (t) => {
   t.same(states(all.slice(0, 4)), { held: 4 }, 'at the first judgement the second pair was suspect already')
 })
 
-t.test('when the controller itself did not run, silence is counted anew', async (t) => {
+/** A liveness whose timer rings when the test says so, however late. */
+function lateListening() {
   let now = 1_000_000
   const sleepers: (() => void)[] = []
   const stalls: number[] = []
@@ -202,19 +203,38 @@ t.test('when the controller itself did not run, silence is counted anew', async 
     guardChanged: () => {},
     stalled: (ms) => stalls.push(ms),
   })
-  const wake = async () => {
+  const wakeAfter = async (ms: number) => {
+    now += ms
     for (const resolve of sleepers.splice(0)) resolve()
     await new Promise((resolve) => setImmediate(resolve))
   }
+  return { liveness, stalls, wakeAfter }
+}
+
+t.test('when the controller itself did not run, silence is counted anew', async (t) => {
+  const { liveness, stalls, wakeAfter } = lateListening()
   liveness.heard('a')
   liveness.expect('a', terms)
-  now += 30_000
-  await wake()
+  await wakeAfter(30_000)
   t.equal(liveness.hearing('a').state, 'alive', 'its heartbeats may wait unread')
   t.same(stalls, [25_000])
-  now += 5_000
-  await wake()
+  await wakeAfter(5_000)
   t.equal(liveness.hearing('a').state, 'vanished')
+})
+
+t.test('when its timer is a little late, what waits in the sockets is read first', async (t) => {
+  const { liveness, stalls, wakeAfter } = lateListening()
+  for (const vm of ['a', 'b']) {
+    liveness.heard(vm)
+    liveness.expect(vm, terms)
+  }
+  await wakeAfter(5_300)
+  t.equal(liveness.hearing('a').state, 'alive')
+  liveness.heard('b')
+  await wakeAfter(50)
+  t.equal(liveness.hearing('a').state, 'vanished')
+  t.equal(liveness.hearing('b').state, 'alive')
+  t.same(stalls, [])
 })
 
 t.test('ten thousand VMs need one timer, and their heartbeats none', async (t) => {

@@ -1,0 +1,38 @@
+import type { Bundle } from '../../shared/api/bundle.ts'
+import { MooringError } from '../../shared/errors.ts'
+import type { Effects } from '../effects.ts'
+import { bundle } from '../mesh/bundle.ts'
+import type { Mesh } from '../mesh/mesh.ts'
+import type { ResourceStore } from '../store/resource-store.ts'
+import { termsOf } from './terms.ts'
+import type { Wishes } from './wishes.ts'
+
+/** Makes a VM's bundle, with a fresh token. Throws `NOT_FOUND`, `POOL_UNKNOWN` and `KEY_REVOKED`. */
+export type BundleIssue = (vm: string, signal: AbortSignal) => Promise<Bundle>
+
+export interface BundleIssueDeps {
+  readonly store: ResourceStore
+  readonly mesh: Mesh
+  readonly effects: Effects
+  readonly wishes: Wishes
+  readonly tokenTtlSeconds: number
+}
+
+export function createBundleIssue(deps: BundleIssueDeps): BundleIssue {
+  const { store, mesh, effects, wishes, tokenTtlSeconds } = deps
+  return async (vm, signal) => {
+    const stored = await store.get('vm', vm)
+    if (stored === undefined) throw new MooringError('NOT_FOUND', { detail: `vm/${vm}` })
+    const { value: record } = stored
+    const poolName = record.pool
+    const pool = (await store.get('pool', poolName))?.value
+    if (pool === undefined) throw new MooringError('POOL_UNKNOWN', { detail: poolName })
+    if (record.revoked !== undefined) throw new MooringError('KEY_REVOKED', { detail: vm })
+    const { namespace, serviceAccount } = pool.spec
+    const request = { namespace, serviceAccount, vm, ttlSeconds: tokenTtlSeconds }
+    const token = await effects.run('token-minted', () => mesh.mint(request, signal))
+    // Written before the token is out: a certificate may be had with it until its last moment.
+    await wishes.certificateUntil(vm, token.expiresAt + termsOf(pool).certificateTtlMs)
+    return bundle({ vm, record, poolName, pool, facts: mesh.facts(), token })
+  }
+}
