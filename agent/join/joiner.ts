@@ -8,6 +8,7 @@ import type { Controller } from '../client/controller.ts'
 import type { Effects } from '../effects.ts'
 import type { ControllerTime } from '../host/clock-skew.ts'
 import { type Identity, type State, type StateStore, stateVersion } from '../state.ts'
+import { makeCertificateRequest } from './csr.ts'
 import { makeKey, makeProof } from './key.ts'
 import type { JoinMethod } from './method.ts'
 
@@ -50,9 +51,7 @@ export function createJoiner(deps: JoinerDeps): Joiner {
     const sentAt = clock.now()
     const challenge = await controller.challenge(signal)
     deps.time.observe({ theirs: challenge.now, sentAt, receivedAt: clock.now() })
-    // Loaded late: only joining needs X.509, and it is a third of the program's memory.
-    const { makeCertificateRequest } = await import('./csr.ts')
-    const csr = await makeCertificateRequest(state.privateKey)
+    const csr = makeCertificateRequest(state.privateKey)
     const proof = makeProof(state.privateKey, { nonce: challenge.nonce, method: method.name, pool, csr })
     const facts = await deps.facts()
     const request = { wire: wireVersion, pool, evidence, csr, proof, facts }
