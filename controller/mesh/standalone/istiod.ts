@@ -64,6 +64,9 @@ export function createIstiod(deps: IstiodDeps): Istiod {
   const stopping = new AbortController()
   const output = createOutputLog({ file: deps.logFile, ...(deps.onLine && { onLine: deps.onLine }) })
   let child: ChildProcess | undefined
+  /** Of the present life; of none at first. */
+  let ended = new AbortController()
+  ended.abort()
   let starts = 0
   let lastExit: string | undefined
   let finished: Promise<void> = Promise.resolve()
@@ -78,7 +81,7 @@ export function createIstiod(deps: IstiodDeps): Istiod {
       env: deps.environment(),
       stdio: ['ignore', 'pipe', 'pipe'],
     })
-    const ended = new AbortController()
+    ended = new AbortController()
     const exit = new Promise<string>((resolve, reject) => {
       process.once('error', reject)
       process.once('exit', (code, signal) => resolve(signal ?? `exit status ${code}`))
@@ -111,6 +114,14 @@ export function createIstiod(deps: IstiodDeps): Istiod {
     }
   }
 
+  /** Ends the present process, one that hangs too. */
+  async function end(): Promise<void> {
+    const [process, over] = [child, ended]
+    process?.kill('SIGTERM')
+    await clock.sleep(stopGraceMs, over.signal).catch(() => undefined)
+    if (!over.signal.aborted) process?.kill('SIGKILL')
+  }
+
   async function run(started: () => void): Promise<void> {
     while (!stopping.signal.aborted) {
       try {
@@ -134,7 +145,7 @@ export function createIstiod(deps: IstiodDeps): Istiod {
       })
     },
     restart: () => {
-      child?.kill('SIGTERM')
+      void end()
     },
     state: () => ({
       running: child !== undefined,
@@ -144,10 +155,7 @@ export function createIstiod(deps: IstiodDeps): Istiod {
     }),
     async stop() {
       stopping.abort(new MooringError('UNAVAILABLE', { detail: 'the controller stops' }))
-      child?.kill('SIGTERM')
-      const kill = setTimeout(() => child?.kill('SIGKILL'), stopGraceMs)
-      await finished
-      clearTimeout(kill)
+      await Promise.all([end(), finished])
       output.close()
     },
   }

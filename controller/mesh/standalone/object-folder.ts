@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Clock } from '../../../shared/clock.ts'
 import { errorText, MooringError } from '../../../shared/errors.ts'
 import type { IstioObject, ObjectRef } from '../mesh.ts'
 import { refOf, sameObject } from '../objects.ts'
@@ -42,8 +43,13 @@ export interface ObjectFolder {
   look(): Promise<{ readonly foreign: readonly ForeignFile[] }>
   hide(): Promise<void>
   show(): Promise<void>
-  /** Takes a file out that istiod refused, so that it reads the others again; undefined if it is foreign. */
-  expel(file: string, why: string): Promise<ObjectRef | undefined>
+  /** The object in a file; undefined if it is foreign. */
+  inFile(file: string): WrittenObject | undefined
+  /**
+   * Takes a file out that istiod refused, so that it reads the others again. Undefined when it holds
+   * something else than this revision by now.
+   */
+  expel(file: string, revision: string, why: string): Promise<ObjectRef | undefined>
 }
 
 interface Entry extends WrittenObject {
@@ -51,8 +57,10 @@ interface Entry extends WrittenObject {
 }
 
 const maxFileBytes = 512 * 1024
+/** Then it may be tried again: another istiod may take it. */
+const refusedForMs = 60_000
 
-export async function openObjectFolder(folder: string): Promise<ObjectFolder> {
+export async function openObjectFolder(folder: string, clock: Clock): Promise<ObjectFolder> {
   const root = join(folder, 'config')
   const shown = join(root, 'objects')
   const hidden = join(folder, 'hidden')
@@ -60,7 +68,7 @@ export async function openObjectFolder(folder: string): Promise<ObjectFolder> {
   const expelled = join(folder, 'expelled')
   const entries = new Map<string, Entry>()
   /** Contents that istiod refused: writing one again would only stop its reloads again. */
-  const refused = new Map<string, { readonly object: IstioObject; readonly why: string }>()
+  const refused = new Map<string, { readonly object: IstioObject; readonly why: string; until: number }>()
 
   await rm(staging, { recursive: true, force: true })
   for (const path of [root, staging, expelled]) await mkdir(path, { recursive: true, mode: 0o700 })
@@ -110,7 +118,7 @@ export async function openObjectFolder(folder: string): Promise<ObjectFolder> {
     const foreign: ForeignFile[] = []
     const seen = new Set<string>()
     for (const path of await yamlFiles(root, shown, place)) {
-      const name = path.startsWith(`${place}/`) ? path.slice(place.length + 1) : undefined
+      const name = nameOf(path)
       const stamp = await stampOf(path)
       if (stamp === '') continue
       if (name !== undefined && entries.get(name)?.stamp === stamp) {
@@ -130,6 +138,10 @@ export async function openObjectFolder(folder: string): Promise<ObjectFolder> {
     return { foreign }
   }
 
+  function nameOf(path: string): string | undefined {
+    return path.startsWith(`${place}/`) ? path.slice(place.length + 1) : undefined
+  }
+
   async function move(to: string): Promise<void> {
     if (place === to) return
     await rename(place, to)
@@ -146,7 +158,7 @@ export async function openObjectFolder(folder: string): Promise<ObjectFolder> {
         const unchanged = known !== undefined && sameObject(known.object, object)
         if (unchanged && known.stamp === (await stampOf(join(place, name)))) return false
         const bad = refused.get(name)
-        if (bad !== undefined && sameObject(bad.object, object)) {
+        if (bad !== undefined && clock.now() < bad.until && sameObject(bad.object, object)) {
           throw new MooringError('REQUEST_INVALID', { detail: `istiod refuses ${name}: ${bad.why}` })
         }
         await write(name, { object, revision: revisionOf(object) })
@@ -174,14 +186,15 @@ export async function openObjectFolder(folder: string): Promise<ObjectFolder> {
     look: () => inTurn(look),
     hide: () => inTurn(() => move(hidden)),
     show: () => inTurn(() => move(shown)),
-    expel: (file, why) =>
+    inFile: (file) => entries.get(nameOf(file) ?? ''),
+    expel: (file, revision, why) =>
       inTurn(async () => {
-        const name = file.startsWith(`${place}/`) ? file.slice(place.length + 1) : ''
+        const name = nameOf(file) ?? ''
         const entry = entries.get(name)
-        if (entry === undefined) return undefined
+        if (entry?.revision !== revision) return undefined
         await rename(join(place, name), join(expelled, name))
         entries.delete(name)
-        refused.set(name, { object: entry.object, why })
+        refused.set(name, { object: entry.object, why, until: clock.now() + refusedForMs })
         return refOf(entry.object)
       }),
   }

@@ -20,7 +20,7 @@ import { type ConfigTree, meshConfig, proxyConfig } from './mesh-config.ts'
 import { openObjectFolder } from './object-folder.ts'
 import { createPidRecord } from './orphan.ts'
 import { createRegistryWatch } from './registry-watch.ts'
-import { reloadReport } from './reload-report.ts'
+import { type Refusal, reloadReport } from './reload-report.ts'
 import { sentinel, sentinelRef } from './sentinel.ts'
 import { loadSigningKeys } from './signing-key.ts'
 
@@ -62,6 +62,7 @@ const rootCheckMs = 3_600_000
 /** An istiod that has not answered for so long hangs. */
 const silentMs = 30_000
 const retryMs = 500
+const refusalMs = 500
 
 /** The mesh of a controller that brings its own: files, an istiod behind a gate, and the issuer of its tokens. */
 export async function createStandaloneMesh(deps: StandaloneMeshDeps): Promise<Mesh> {
@@ -78,7 +79,7 @@ export async function createStandaloneMesh(deps: StandaloneMeshDeps): Promise<Me
     declared: deps.declared,
     clock,
   })
-  const folder = await openObjectFolder(join(deps.folder, 'objects'))
+  const folder = await openObjectFolder(join(deps.folder, 'objects'), clock)
   const gate = createGate({ ...deps.gate, log })
   const watch = createRegistryWatch({ folder, trustDomain, clock, log })
   const reloads = reloadReport()
@@ -120,7 +121,7 @@ export async function createStandaloneMesh(deps: StandaloneMeshDeps): Promise<Me
     during: accompany,
     onLine: (line) => {
       const refusal = reloads.line(line)
-      if (refusal !== undefined) void expel(refusal.file, refusal.why)
+      if (refusal !== undefined) void expel(refusal)
     },
   })
 
@@ -198,10 +199,15 @@ export async function createStandaloneMesh(deps: StandaloneMeshDeps): Promise<Me
     }
   }
 
-  async function expel(file: string, why: string): Promise<void> {
+  /** One object that istiod cannot take must not keep all others from it. */
+  async function expel({ file, why }: Refusal): Promise<void> {
     try {
-      const ref = await folder.expel(file, why)
-      log.error('istiod refuses a file', { file, why, takenOut: ref !== undefined })
+      const suspect = folder.inFile(file)
+      // Time for one more reload: the file may have been replaced since istiod read it.
+      await clock.sleep(refusalMs)
+      if (suspect === undefined || reloads.rejected()?.file !== file) return
+      const ref = await folder.expel(file, suspect.revision, why)
+      if (ref !== undefined) log.error('took out an object that istiod refuses', { ...ref, why })
     } catch (error) {
       log.error('a refused file cannot be taken out', { file, error: errorText(error) })
     }

@@ -100,3 +100,19 @@ t.test('entries are taken as they flip, and what istiod cannot read is named', a
   })
   await mesh.close()
 })
+
+t.test('a gate whose port is taken says so, and opens when it is free', async (t) => {
+  const network = await createNetwork({ name: 'mesh-port' })
+  t.teardown(() => network.close())
+  const squat = "require('node:net').createServer().listen(15012, '0.0.0.0', () => console.log('here'))"
+  const squatter = network.host.spawn(process.execPath, ['-e', squat])
+  await new Promise((resolve) => squatter.stdout?.once('data', resolve))
+  const mesh = await startMeshHost(network, parts.istiod)
+  const started = mesh.start()
+  const gate = async () => (await mesh.health()).find(({ part }) => part === 'gate')
+  await waitFor(async () => /EADDRINUSE/.test((await gate())?.detail ?? ''), { what: 'the reason' })
+  squatter.kill('SIGKILL')
+  await started
+  t.equal((await gate())?.ok, true)
+  await mesh.close()
+})

@@ -23,6 +23,8 @@ t.test('two sidecars speak mutual TLS by tokens of the issuer, and nobody else i
   t.equal(instance, 'web-a')
   t.match(clientCert, /URI=spiffe:\/\/cluster\.local\/ns\/shop\/sa\/client/)
   t.equal((await call(client.vm, `http://${virtualAddress}/`)).status, 200, 'by its virtual address too')
+  const echoed = await client.vm.exec(process.execPath, ['-e', tcpEcho, 'web.shop.internal', '82'])
+  t.match(echoed.stdout, 'web-a hello', 'plain TCP, by the name that the sidecar answers for')
 
   const plain = await network.addVm('outsider')
   for (const port of [8080, 8082, 9999]) {
@@ -106,6 +108,15 @@ t.test('nobody becomes what no pool declares, nor another than its token says', 
   })
   t.notMatch(await forger.admin('/ready').catch(() => 'no answer'), /^LIVE/)
 })
+
+const tcpEcho = `
+const [host, port] = process.argv.slice(1)
+const socket = require('node:net').connect({ host, port, timeout: 5000 })
+socket.on('connect', () => socket.write('hello\\n'))
+socket.on('data', (data) => { console.log(String(data)); process.exit(0) })
+socket.on('timeout', () => process.exit(1))
+socket.on('error', (error) => { console.log(error.code); process.exit(1) })
+`
 
 const tlsDial = `
 const [host, port] = process.argv.slice(1)

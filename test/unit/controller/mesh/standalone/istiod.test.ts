@@ -9,6 +9,7 @@ import {
 import { createPidRecord } from '../../../../../controller/mesh/standalone/orphan.ts'
 import { systemClock } from '../../../../../shared/clock.ts'
 import { silentLog } from '../../../../../shared/log.ts'
+import { createFakeClock } from './fake-clock.ts'
 
 const never = new AbortController().signal
 
@@ -91,6 +92,17 @@ t.test('a restart that is asked for, and a companion that fails, do no harm', as
   await until(() => istiod.state().pid !== undefined && istiod.state().pid !== first)
   t.equal(istiod.state().lastExit, 'SIGTERM')
   await until(() => readFileSync(join(folder, 'calls'), 'utf8').split('\n').length > 2)
+  await istiod.stop()
+})
+
+t.test('one that hangs is ended all the same', async (t) => {
+  const clock = createFakeClock()
+  const { istiod, folder, runs } = setUp(t, `trap '' TERM; echo > ${'$'}PWD/trapped; ${stay}`, { clock })
+  await istiod.start(never)
+  await until(() => existsSync(join(folder, 'trapped')))
+  istiod.restart()
+  await until(() => runs.length > 1)
+  t.equal(istiod.state().lastExit, 'SIGKILL')
   await istiod.stop()
 })
 

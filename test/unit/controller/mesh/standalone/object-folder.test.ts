@@ -5,6 +5,9 @@ import type { IstioObject } from '../../../../../controller/mesh/mesh.ts'
 import { meshObjects, refOf, workloadEntry } from '../../../../../controller/mesh/objects.ts'
 import { openObjectFolder } from '../../../../../controller/mesh/standalone/object-folder.ts'
 import { poolOf, vmOf, webSpec } from '../sample.ts'
+import { createFakeClock } from './fake-clock.ts'
+
+const clock = createFakeClock()
 
 function entry(vm: string, health: 'open' | 'closed' = 'closed'): IstioObject {
   return workloadEntry({ vm, record: vmOf(), poolName: 'web', pool: poolOf(webSpec), health })
@@ -16,7 +19,7 @@ function names(written: readonly { object: IstioObject }[]): string[] {
 
 t.test('objects outlive the process, and unchanged content is not written again', async (t) => {
   const dir = t.testdir()
-  const folder = await openObjectFolder(dir)
+  const folder = await openObjectFolder(dir, clock)
   t.equal(await folder.put(entry('a')), true)
   await folder.show()
   const file = join(folder.root, 'objects', 'WorkloadEntry.shop.a.yaml')
@@ -28,7 +31,7 @@ t.test('objects outlive the process, and unchanged content is not written again'
   t.not(statSync(file).ino, ino, 'replaced, not written into')
   await folder.put(entry('b'))
 
-  const again = await openObjectFolder(dir)
+  const again = await openObjectFolder(dir, clock)
   t.same(names(again.written()), ['a', 'b'])
   t.equal(await again.put(entry('a', 'open')), false)
   t.equal(await again.remove(refOf(entry('a'))), true)
@@ -38,7 +41,7 @@ t.test('objects outlive the process, and unchanged content is not written again'
 })
 
 t.test('hidden objects are out of sight, and writing goes on', async (t) => {
-  const folder = await openObjectFolder(t.testdir())
+  const folder = await openObjectFolder(t.testdir(), clock)
   await folder.put(entry('a'))
   await folder.show()
   await folder.hide()
@@ -52,7 +55,7 @@ t.test('hidden objects are out of sight, and writing goes on', async (t) => {
 })
 
 t.test('a nudge writes the same object with another revision', async (t) => {
-  const folder = await openObjectFolder(t.testdir())
+  const folder = await openObjectFolder(t.testdir(), clock)
   await folder.put(entry('a'))
   const before = folder.find(refOf(entry('a')))
   await folder.nudge([refOf(entry('a')), refOf(entry('missing'))])
@@ -63,7 +66,7 @@ t.test('a nudge writes the same object with another revision', async (t) => {
 })
 
 t.test('foreign files are named, wherever istiod would read them', async (t) => {
-  const folder = await openObjectFolder(t.testdir())
+  const folder = await openObjectFolder(t.testdir(), clock)
   await folder.put(entry('a'))
   await folder.show()
   mkdirSync(join(folder.root, 'more'))
@@ -79,7 +82,7 @@ t.test('foreign files are named, wherever istiod would read them', async (t) => 
 })
 
 t.test('what others do to our files is noticed and mended by the next put', async (t) => {
-  const folder = await openObjectFolder(t.testdir())
+  const folder = await openObjectFolder(t.testdir(), clock)
   for (const name of ['a', 'b', 'c']) await folder.put(entry(name))
   await folder.show()
   const file = (name: string) => join(folder.root, 'objects', `WorkloadEntry.shop.${name}.yaml`)
@@ -96,20 +99,26 @@ t.test('what others do to our files is noticed and mended by the next put', asyn
 })
 
 t.test('a file that istiod refused is taken out, and its content is not written again', async (t) => {
-  const folder = await openObjectFolder(t.testdir())
+  const folder = await openObjectFolder(t.testdir(), clock)
   await folder.put(entry('a'))
   await folder.show()
   const file = join(folder.root, 'objects', 'WorkloadEntry.shop.a.yaml')
-  t.same(await folder.expel(file, 'bad port'), refOf(entry('a')))
+  const revision = folder.inFile(file)?.revision ?? ''
+  t.equal(await folder.expel(file, 'another', 'bad port'), undefined, 'it was replaced meanwhile')
+  t.same(await folder.expel(file, revision, 'bad port'), refOf(entry('a')))
   t.same(readdirSync(join(folder.root, 'objects')), [])
   await t.rejects(folder.put(entry('a')), { code: 'REQUEST_INVALID', detail: /bad port/ })
   t.equal(await folder.put(entry('a', 'open')), true, 'other content may be tried')
-  t.equal(await folder.expel(join(folder.root, 'foreign.yaml'), 'x'), undefined)
+  t.equal(folder.inFile(join(folder.root, 'foreign.yaml')), undefined)
+  const again = folder.inFile(file)?.revision ?? ''
+  await folder.expel(file, again, 'bad port')
+  clock.advance(61_000)
+  t.equal(await folder.put(entry('a', 'open')), true, 'after a while it is tried again')
 })
 
 t.test('a folder that cannot be written says so', async (t) => {
   const dir = t.testdir()
-  const folder = await openObjectFolder(dir)
+  const folder = await openObjectFolder(dir, clock)
   rmSync(join(dir, 'staging'), { recursive: true })
   const [object] = meshObjects() as [IstioObject]
   await t.rejects(folder.put(object), { code: 'MESH_UNAVAILABLE' })

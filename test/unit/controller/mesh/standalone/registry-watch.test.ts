@@ -21,8 +21,8 @@ function entry(vm: string, health: 'open' | 'closed'): IstioObject {
 
 /** An istiod whose registry holds what the test says, and which has read what it is told to have read. */
 async function setUp(t: { testdir(): string }) {
-  const folder = await openObjectFolder(t.testdir())
   const clock = createFakeClock()
+  const folder = await openObjectFolder(t.testdir(), clock)
   const watch = createRegistryWatch({ folder, trustDomain: 'cluster.local', clock, log: silentLog })
   const state = { served: [] as IstioObject[], looks: 0, answers: true }
   const view: IstiodView = {
