@@ -1,6 +1,7 @@
 import type { Static } from 'typebox'
 import type { AuditQuery, AuditRecord } from '../shared/api/operator.ts'
 import type { Clock } from '../shared/clock.ts'
+import type { Metrics } from './metrics.ts'
 
 export type AuditRecordValue = Static<typeof AuditRecord>
 
@@ -26,6 +27,7 @@ export interface AuditDeps {
   readonly clock: Clock
   /** How many records are kept. @defaultValue 1,000,000 */
   readonly keep?: number
+  readonly metrics?: Metrics
 }
 
 interface Pending {
@@ -36,7 +38,7 @@ interface Pending {
 
 /** Records that come in the same turn share one disk write: in a storm of joins that is most of them. */
 export function createAudit(deps: AuditDeps): Audit {
-  const { sink, clock, keep = 1_000_000 } = deps
+  const { sink, clock, keep = 1_000_000, metrics } = deps
   let pending: Pending[] = []
 
   function flush() {
@@ -47,7 +49,10 @@ export function createAudit(deps: AuditDeps): Audit {
         batch.map((p) => p.record),
         keep,
       )
-      for (const p of batch) p.resolve()
+      for (const p of batch) {
+        metrics?.count('mooring_audit_records_total', { outcome: p.record.outcome })
+        p.resolve()
+      }
     } catch (error) {
       for (const p of batch) p.reject(error)
     }

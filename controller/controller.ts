@@ -85,9 +85,18 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
   const lock = takeProcessLock(join(dataDir, 'controller.lock'))
   const database = openDatabase({ file: join(dataDir, 'controller.sqlite') })
-  const store = createSqliteStore({ database, log })
   const metrics = createMetrics()
-  const audit = createAudit({ sink: createAuditTable({ database }), clock, keep: limits.auditRecords })
+  const store = createSqliteStore({
+    database,
+    log,
+    took: (seconds) => metrics.observe('mooring_store_seconds', {}, seconds),
+  })
+  const audit = createAudit({
+    sink: createAuditTable({ database }),
+    clock,
+    keep: limits.auditRecords,
+    metrics,
+  })
   const effects = createEffects({ ...(deps.afterEffect && { after: deps.afterEffect }) })
 
   const pki = join(dataDir, 'pki')

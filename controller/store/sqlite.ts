@@ -7,6 +7,8 @@ import type { Kind, Kinds, ResourceStore, Stored, Write } from './resource-store
 export interface SqliteStoreDeps {
   readonly database: DatabaseSync
   readonly log: Log
+  /** Told how long each commit took, in seconds. */
+  readonly took?: (seconds: number) => void
 }
 
 interface Row {
@@ -23,7 +25,7 @@ type Cache = Map<Kind, Map<string, Stored>>
  * `data_version` tells when another process (`mooring-controller enrol`) wrote the file.
  */
 export function createSqliteStore(deps: SqliteStoreDeps): ResourceStore {
-  const { database, log } = deps
+  const { database, log, took = () => {} } = deps
   const all = database.prepare('SELECT kind, name, version, json FROM resource')
   const one = database.prepare('SELECT version FROM resource WHERE kind = ? AND name = ?')
   const put = database.prepare(
@@ -88,7 +90,9 @@ export function createSqliteStore(deps: SqliteStoreDeps): ResourceStore {
     async commit(writes) {
       if (writes.length === 0) return
       fresh()
+      const began = performance.now()
       const remembered = inTransaction(database, () => writes.map(write))
+      took((performance.now() - began) / 1000)
       for (const apply of remembered) apply()
       for (const write of writes) {
         for (const listener of listeners) {

@@ -1,3 +1,5 @@
+import { Agent, get } from 'node:https'
+import type { TLSSocket } from 'node:tls'
 import t from 'tap'
 import type { TSchema } from 'typebox'
 import { Value } from 'typebox/value'
@@ -120,6 +122,29 @@ t.test(
     }
   },
 )
+
+t.test('a resumed TLS session is the same agent, and a removal counts at once', async (t) => {
+  const { house, agent } = await setUp(t)
+  const pool = new Agent({ keepAlive: false, maxCachedSessions: 10 })
+  const ask = () =>
+    new Promise<{ status: number; resumed: boolean }>((resolve, reject) => {
+      const options = {
+        ca: house.announcement.ca,
+        key: agent.key.privatePem,
+        cert: agent.joined?.certificate,
+        agent: pool,
+      }
+      get(`${house.url}/v1/bundle`, options, (response) => {
+        const resumed = (response.socket as TLSSocket).isSessionReused()
+        response.resume()
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, resumed }))
+      }).on('error', reject)
+    })
+  t.same(await ask(), { status: 200, resumed: false })
+  t.same(await ask(), { status: 200, resumed: true })
+  await house.call('DELETE', `/v1/vms/${agent.vm}?now=true`)
+  t.same(await ask(), { status: 403, resumed: true })
+})
 
 t.test('a role that is too small is refused, and that is written down', async (t) => {
   const { house, of, operator } = await setUp(t)

@@ -97,6 +97,32 @@ t.test('300 agents join at once from one address', async (t) => {
   for (const agent of agents) agent.cut()
 })
 
+t.test('a storm that is too large is spread over time, and all get in', async (t) => {
+  const house = await startController({ config: { limits: { joinsAtOnce: 1, joinsWaiting: 3 } } })
+  t.teardown(() => house.close())
+  await house.applyPool('web')
+  const { token } = await house.token('web', { uses: 40 })
+  let sentAway = 0
+  await Promise.all(
+    Array.from({ length: 40 }, async (_, i) => {
+      const agent = await house.agent({ pool: 'web', token, address: `10.0.3.${i}` })
+      const outcome = await untilOther(async () => {
+        try {
+          await agent.join()
+        } catch (error) {
+          sentAway += 1
+          t.match(error, { code: 'UNAVAILABLE', status: 503 })
+          t.ok((error as { retryAfter: number }).retryAfter > 0)
+          throw error
+        }
+      }, 'UNAVAILABLE')
+      t.equal(outcome, 'admitted')
+    }),
+  )
+  t.ok(sentAway > 0, `${sentAway} were sent away`)
+  t.equal((await house.vms()).length, 40)
+})
+
 t.test('bad evidence: each its own code, no VM, and a record', async (t) => {
   const house = await setUp(t)
   await house.applyPool('db', { serviceAccount: 'db' })

@@ -1,3 +1,5 @@
+import { globSync, readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import t from 'tap'
 import { createMetrics, metricCatalogue } from '../../../controller/metrics.ts'
 
@@ -32,4 +34,13 @@ t.test('two controllers in one process do not mix their figures', async (t) => {
   one.count('mooring_clones_total', {})
   t.match((await one.read()).text, /^mooring_clones_total 1$/m)
   t.match((await two.read()).text, /^mooring_clones_total 0$/m)
+})
+
+t.test('every figure is counted by somebody', async (t) => {
+  const folder = resolve(import.meta.dirname, '../../../controller')
+  const code = globSync('**/*.ts', { cwd: folder })
+    .filter((file) => file !== 'metrics.ts')
+    .map((file) => readFileSync(resolve(folder, file), 'utf8'))
+    .join('\n')
+  for (const name of Object.keys(metricCatalogue)) t.ok(code.includes(`'${name}'`), name)
 })
