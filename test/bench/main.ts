@@ -1,5 +1,6 @@
 /** `npm run bench -- NAME`: measures on a real mesh, and says what was wanted beside what was found. */
 import { writeFile } from 'node:fs/promises'
+import { inspect } from 'node:util'
 import { errorText } from '../../shared/errors.ts'
 import { ensureParts } from '../testbed/parts/parts.ts'
 import { createProgress } from '../testbed/progress.ts'
@@ -86,5 +87,5 @@ function brokenOff(signal: AbortSignal): Promise<never> {
 
 function describe(error: unknown): string {
   if (error instanceof TestbedError) return `${error.message}\n${error.fix}`
-  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return inspect(error)
 }

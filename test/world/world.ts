@@ -50,6 +50,8 @@ export interface World {
   prepare(name: string, pool: string, options?: BootOptions): Promise<Member>
   /** Prepares a VM, starts application and agent, and waits until it is ready. */
   boot(name: string, pool: string, options?: BootOptions): Promise<Member>
+  /** Makes the sidecar that this VM installed part of the image of those prepared later; `boot` does so with its first. */
+  bake(member: Member): Promise<void>
   /** Load on the servers from a VM, over every protocol. */
   load(from: Member, options?: Partial<LoadOptions>): Load
   close(): Promise<void>
@@ -110,6 +112,9 @@ export async function createWorld(deps: WorldDeps): Promise<World> {
         ...(options.config !== undefined && { config: options.config }),
       })
     }
+    const bake = async (member: Member) => {
+      bakedState ??= await keepSidecar(network, member)
+    }
     return {
       parts,
       sidecar,
@@ -122,9 +127,10 @@ export async function createWorld(deps: WorldDeps): Promise<World> {
         if (pool === 'servers') await member.startApp()
         await member.startAgent()
         await member.waitPhase('ready')
-        bakedState ??= await keepSidecar(network, member)
+        await bake(member)
         return member
       },
+      bake,
       load: (from, options) => startLoad(from.vm, { host: echo.host, ports: allPorts, ...options }),
       close: () => network.close(),
     }

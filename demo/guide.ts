@@ -1,0 +1,49 @@
+import { chmod, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import type { Member } from '../test/world/member.ts'
+import { echo, type World } from '../test/world/world.ts'
+import { toTry } from './narration.ts'
+
+const project = resolve(import.meta.dirname, '..')
+
+/** Writes what a person needs to look around, and says how. */
+export async function writeGuide(
+  world: World,
+  { server, withoutPower }: { readonly server: Member; readonly withoutPower: string },
+): Promise<readonly string[]> {
+  const { hostDir, tempDir } = world.network
+  const caFile = join(hostDir, 'ca.pem')
+  const tokenFile = join(hostDir, 'operator-token')
+  const on = join(tempDir, 'on')
+  await writeFile(caFile, world.controller.ca)
+  await writeFile(tokenFile, world.operator.token, { mode: 0o600 })
+  await writeFile(on, onVm(server))
+  await chmod(on, 0o755)
+  return toTry({
+    environment: {
+      MOORING_URL: world.controller.operatorUrl,
+      MOORING_CA_FILE: caFile,
+      MOORING_TOKEN_FILE: tokenFile,
+    },
+    mooring: `${process.execPath} ${join(project, 'cli/main.ts')}`,
+    on,
+    host: `http://${echo.host}:${echo.http}/`,
+    server: (await server.view()).id,
+    withoutPower,
+    namespace: server.vm.path,
+  })
+}
+
+/** A script that runs a command in the network of a VM, and with its hosts file and name servers. */
+function onVm({ name, vm }: Member): string {
+  const namespaces = vm.path.slice(0, -name.length)
+  const roots = vm.root.slice(0, -name.length)
+  return `#!/bin/sh
+# ${'$'}0 VM COMMAND...
+vm=$1
+shift
+exec nsenter --net='${namespaces}'"$vm" -- unshare --mount --propagation slave -- sh -c '
+  for file in hosts resolv.conf; do mount --bind "$0/etc/$file" "/etc/$file"; done
+  exec "$@"' '${roots}'"$vm" "$@"
+`
+}

@@ -1,0 +1,165 @@
+/**
+ * Every sentence of the demo. Whoever shows something else than before changes the scene; whoever wants to say it better
+ * changes this file.
+ */
+import type { MissingPart } from '../test/testbed/parts/missing.ts'
+import { duration } from './duration.ts'
+import type { BootFigures, Count, LoadFigures, PowerCutFigures, ScaleInFigures } from './figures.ts'
+import type { Need } from './needs.ts'
+import { type Promised, powerCutLimitMs } from './promises.ts'
+
+export const opening = [
+  '',
+  'Mooring: virtual machines join an Istio mesh by themselves, and leave it without a failed request.',
+  '',
+] as const
+
+const mark = (good: boolean) => (good ? '✓' : '✗')
+
+/** What this machine must have, and whether it does. */
+export function needs(list: readonly Need[], missing: readonly MissingPart[]): readonly string[] {
+  const found = list.map(({ what, met }) => `${what} ${mark(met)}`).join('   ')
+  const unused =
+    missing.length === 0 ? '   (Python, and Go or its wheel, only when something is to be got)' : ''
+  const fixes = list.filter((need) => !need.met).map((need) => `         ${need.fix}`)
+  return [`Needs    ${found}${unused}`, ...fixes]
+}
+
+/** What will be got before anything can be shown. */
+export function outlook(missing: readonly MissingPart[], cache: string): readonly string[] {
+  if (missing.length === 0) return ['Gets     nothing: Envoy and Istio are in the cache']
+  const minutes = (seconds: number) => (seconds < 60 ? `${seconds} s` : `${Math.round(seconds / 60)} min`)
+  const width = Math.max(...missing.map(({ what }) => what.length))
+  const total = missing.reduce((sum, { seconds }) => sum + seconds, 0)
+  const rows = missing.map(
+    ({ what, how, seconds }, i) =>
+      `${i === 0 ? 'Gets    ' : '        '} ${what.padEnd(width)}   ${how === 'fetch' ? 'fetched' : 'built'}, about ${minutes(seconds)}`,
+  )
+  return [...rows, `         about ${minutes(total)} on 2 cores, once: kept in ${cache}`]
+}
+
+export const acts = {
+  mesh: 'A mesh, without Kubernetes',
+  boots: 'Three virtual machines boot; nobody copies a file',
+  traffic: 'They talk, and only by mutual TLS',
+  scaleIn: (vm: string) => `${vm} is scaled in under load`,
+  replacement: 'A replacement boots',
+  powerCut: (vm: string) => `${vm} loses power`,
+} as const
+
+export const steps = {
+  network: 'A network: one host, and room for virtual machines',
+  controller: 'The controller, and istiod that it starts',
+  pools: 'Two pools: `servers` answer as echo.mooring.internal, `clients` call',
+  boot: (vm: string, pool: string) => `${vm}, of pool ${pool}`,
+  calls: (host: string) => `client calls http://${host}`,
+  identity: 'who called, as the server sees it',
+  plainText: (vm: string) => `plain text to ${vm}`,
+  load: 'load: HTTP/1.1, HTTP/2, gRPC streams, downloads, raw TCP; no retries',
+  leave: (vm: string) => `SIGTERM to the agent of ${vm}`,
+  cut: (vm: string) => `the power of ${vm} is cut: no goodbye, no packet`,
+  counted: 'requests',
+  closing: 'everything is taken away',
+} as const
+
+export const meshNote = (istio: string, url: string) =>
+  `istiod ${istio}, STRICT mutual TLS; controller at ${url}`
+
+/** The way of one VM into the mesh. */
+export function booted({ conditions, firstAnswerMs }: BootFigures, downloaded: boolean): string {
+  const words: readonly (readonly [string, string])[] = [
+    ['Admitted', 'joined'],
+    ['SidecarInstalled', downloaded ? 'sidecar fetched and installed' : 'sidecar there'],
+    ['SidecarReady', 'Envoy ready'],
+    ['TrafficCaptured', 'traffic captured'],
+    ['EndpointOpen', 'open to peers'],
+  ]
+  const known = words.flatMap(([type, word]) => {
+    const ms = conditions[type]
+    return ms === undefined ? [] : [`${word} ${(ms / 1000).toFixed(2)}`]
+  })
+  if (firstAnswerMs !== undefined) known.push(`first answer ${(firstAnswerMs / 1000).toFixed(2)}`)
+  return known.join(' · ')
+}
+
+export const answered = (by: readonly string[]) => `200 from ${by.join(' and from ')}`
+export const identities = (caller: string | null, server: string | null) =>
+  caller === null
+    ? 'nobody: the call was not authenticated'
+    : `${caller}\ncalled ${server ?? 'a server without a name'}`
+export const refused = (error: string) =>
+  `refused (${error}), though the application listens on that very port`
+export const notRefused = (body: string) => `answered: ${body}`
+
+const of = ({ failed, requests }: Count) => `${requests} requests, ${failed} failed`
+export const loadSoFar = (count: Count) => of(count)
+
+export const left = ({ closedMs, leftMs }: ScaleInFigures) =>
+  `closed to peers after ${duration(closedMs)}; its open requests ended; gone after ${duration(leftMs)}`
+
+/** How a load fared, protocol by protocol. */
+export function counted(load: LoadFigures): string {
+  const each = Object.entries(load.byProtocol).map(
+    ([name, { requests, failed }]) => `${name} ${failed} of ${requests}`,
+  )
+  return `${of(load)}   (${each.join(', ')})`
+}
+
+export const closedAfterCut = ({ closedMs }: PowerCutFigures) =>
+  closedMs <= powerCutLimitMs
+    ? `closed to peers after ${duration(closedMs)}: a VM that says nothing is believed dead after 5 s`
+    : `closed to peers only after ${duration(closedMs)}, and ${duration(powerCutLimitMs)} were promised`
+
+/** What the power cut cost. */
+export function lost(figures: PowerCutFigures): string {
+  const { failed, failingMs, failedAfterClosed } = figures
+  if (failed === 0) return `${counted(figures)}\nluck: none was on its way to it`
+  const when = `the last that failed began ${duration(failingMs)} after the cut; these could not be saved`
+  const after =
+    failedAfterClosed === 0
+      ? 'none began after it was closed'
+      : `${failedAfterClosed} began after it was closed`
+  return `${counted(figures)}\n${when}; ${after}`
+}
+
+/** The last word: what was promised, and what came of it. */
+export function verdict(promises: readonly Promised[], ms: number): readonly string[] {
+  const broken = promises.filter(({ kept }) => !kept)
+  if (broken.length === 0) return ['', `All ${promises.length} promises were kept, in ${duration(ms)}.`]
+  return ['', 'Not as promised:', ...broken.map(({ promise }) => `  ✗ ${promise}`)]
+}
+
+/** What a person can do while it stays up. */
+export function toTry(guide: {
+  readonly environment: Readonly<Record<string, string>>
+  readonly mooring: string
+  readonly on: string
+  readonly host: string
+  readonly server: string
+  readonly withoutPower: string
+  readonly namespace: string
+}): readonly string[] {
+  const { environment, mooring, on, host, server, withoutPower, namespace } = guide
+  const exports = Object.entries(environment).map(([name, value]) => `  export ${name}=${value}`)
+  const rows = [
+    ['mooring vm list', 'all of them'],
+    ['mooring vm watch', 'live, while you do the following'],
+    [`mooring vm explain ${withoutPower}`, 'why the one without power is not ready'],
+    [`mooring vm drain ${server} --wait`, 'take one out, in order'],
+    ['mooring audit', 'who did what'],
+    [`${on} client curl -s ${host}`, 'a call from the client, through its sidecar'],
+    [`nsenter --net=${namespace} iptables-save -t nat`, 'how the traffic of a VM is captured'],
+  ] as const
+  const width = Math.max(...rows.map(([command]) => command.length))
+  return [
+    '',
+    'It stays up. In another terminal, as root:',
+    '',
+    ...exports,
+    `  alias mooring='${mooring}'`,
+    '',
+    ...rows.map(([command, about]) => `  ${command.padEnd(width)}   # ${about}`),
+    '',
+    'Ctrl-C takes everything away.',
+  ]
+}

@@ -1,0 +1,50 @@
+import { monotonicMs } from '../../test/world/watch/monotonic.ts'
+import { closedAt } from '../../test/world/watch/peer.ts'
+import type { Cast } from '../cast.ts'
+import { loadFigures, type PowerCutFigures } from '../figures.ts'
+import { acts, closedAfterCut, loadSoFar, lost, steps } from '../narration.ts'
+import { powerCutLimitMs } from '../promises.ts'
+import { endTraffic, startTraffic } from './load.ts'
+
+/** The power of one server is cut under load: what cannot be saved is counted, and when it ended. */
+export async function powerCutScene(cast: Cast, name: string): Promise<PowerCutFigures> {
+  const { stage, servers, endpoints } = cast
+  const member = servers.get(name)
+  if (member === undefined) throw new Error(`there is no ${name}`)
+  stage.act(acts.powerCut(name))
+  const load = await startTraffic(cast, { 'download-seconds': 1, 'limit-ms': 3_000 })
+
+  const cutting = stage.start(steps.cut(name))
+  const show = setInterval(() => cutting.at(loadSoFar(load.progress())), 200)
+  const [cutAt, cutWall] = [monotonicMs(), Date.now()]
+  await member.vm.cutPower()
+  const closed = await closedAt(endpoints, member.vm.address, cutAt, `peers to drop ${name}`).finally(() =>
+    clearInterval(show),
+  )
+  const closedMs = Math.round(closed - cutAt)
+  servers.delete(name)
+  const soFar = {
+    vm: name,
+    requests: 0,
+    failed: 0,
+    byProtocol: {},
+    closedMs,
+    failingMs: 0,
+    failedAfterClosed: 0,
+  }
+  if (closedMs <= powerCutLimitMs) cutting.done(closedAfterCut(soFar), { ms: closedMs })
+  else cutting.broken(closedAfterCut(soFar))
+
+  const counting = stage.start(steps.counted)
+  const summary = await endTraffic(load, counting.at)
+  const begunMs = load.failures.map((failure) => failure.requestBegunAt - cutWall)
+  const figures = {
+    ...soFar,
+    ...loadFigures(summary),
+    failingMs: Math.max(0, ...begunMs),
+    failedAfterClosed: begunMs.filter((ms) => ms > closedMs).length,
+  }
+  if (figures.failedAfterClosed === 0) counting.done(lost(figures))
+  else counting.broken(lost(figures))
+  return figures
+}

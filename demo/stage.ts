@@ -1,0 +1,84 @@
+import type { Progress, ProgressStep } from '../test/testbed/progress.ts'
+import { duration } from './duration.ts'
+
+/** Where the demo is shown: acts of steps, each with its time. Live on a terminal, plain lines elsewhere. */
+export interface Stage extends Progress {
+  say(...lines: readonly string[]): void
+  act(title: string): void
+  start(label: string): StageStep
+}
+
+export interface StageStep extends ProgressStep {
+  /** `label` and `ms` say what it came to, where that is not what was announced. */
+  done(note?: string, result?: { readonly label?: string; readonly ms?: number }): void
+  /** It went another way than promised. */
+  broken(note: string): void
+}
+
+export interface StageDeps {
+  readonly write: (text: string) => void
+  /** Whether lines can be drawn again. */
+  readonly live: boolean
+  readonly colour: boolean
+  readonly columns: () => number
+  readonly now: () => number
+}
+
+const redrawMs = 100
+// A log that is silent for minutes looks dead, and some systems end it.
+const reminderMs = 30_000
+const timeColumn = 66
+
+/** A stage on a terminal or in a log. */
+export function createStage(deps: StageDeps): Stage {
+  const { write, live, now } = deps
+  const paint = (code: number, text: string) => (deps.colour ? `\x1b[${code}m${text}\x1b[0m` : text)
+  const [bold, dim, red, green] = [1, 2, 31, 32].map((code) => (text: string) => paint(code, text)) as [
+    Paint,
+    Paint,
+    Paint,
+    Paint,
+  ]
+  const line = (text: string) => write(`${live ? '\r\x1b[2K' : ''}${text}\n`)
+  let acts = 0
+
+  function start(label: string): StageStep {
+    const begun = now()
+    let detail = ''
+    const draw = () => {
+      const text = `  … ${label}  ${duration(now() - begun)}  ${detail}`
+      write(`\r\x1b[2K${dim(text.slice(0, deps.columns() - 1))}`)
+    }
+    if (live) draw()
+    const remind = () =>
+      line(`  … ${label}: still at it after ${duration(now() - begun)}  ${detail}`.trimEnd())
+    const timer = live ? setInterval(draw, redrawMs) : setInterval(remind, reminderMs)
+    // It only shows something: it must not keep the process alive.
+    timer.unref()
+    const end = (mark: string, text: string, ms: number, note: string | undefined) => {
+      clearInterval(timer)
+      line(`  ${mark} ${text.padEnd(timeColumn - 4)}${dim(duration(ms).padStart(8))}`)
+      for (const each of note?.split('\n') ?? []) line(`    ${dim(each)}`)
+    }
+    return {
+      at(text) {
+        detail = text
+      },
+      done: (note, result = {}) => end(green('✓'), result.label ?? label, result.ms ?? now() - begun, note),
+      broken: (note) => end(red('✗'), label, now() - begun, note),
+      failed: () => end(red('✗'), label, now() - begun, undefined),
+    }
+  }
+
+  return {
+    say: (...lines) => lines.forEach(line),
+    act(title) {
+      acts++
+      line('')
+      line(bold(`${acts}  ${title}`))
+    },
+    start,
+  }
+}
+
+type Paint = (text: string) => string
