@@ -23,7 +23,7 @@ const families = ['iptables', 'ip6tables'] as const
 const timeoutMs = 30_000
 const maxOutput = 8 * 2 ** 20
 
-/** Calls the programs with nothing but `PATH` in their environment. */
+/** Calls the programs with an environment of their own. */
 export function createIptables({ exec, path = '/usr/sbin:/usr/bin:/sbin:/bin' }: IptablesDeps): Iptables {
   // Every flag of istio-iptables is also a variable: an innocent DRY_RUN would undo all this.
   const run = (command: string, args: readonly string[], signal: AbortSignal, input?: string) =>
@@ -57,9 +57,10 @@ export function createIptables({ exec, path = '/usr/sbin:/usr/bin:/sbin:/bin' }:
     },
 
     async istio(pilotAgent, args, variant, signal) {
-      // By itself it takes legacy rules for a wish to use them, though its own probing made their tables.
-      const forced = variant === 'plain' ? [] : ['--force-iptables-binary', variant]
-      check('istio-iptables', await run(pilotAgent, [...args, ...forced], signal))
+      // By itself it takes legacy tables for a wish to use them, though its own probing made them. The variable,
+      // and not the flag that it stands for, because releases before 1.29 refuse a flag they do not know.
+      const env = { PATH: path, ...(variant === 'plain' ? {} : { FORCE_IPTABLES_BINARY: variant }) }
+      check('istio-iptables', await exec(pilotAgent, args, { env, timeoutMs, maxOutput, signal }))
     },
   }
 }

@@ -3,7 +3,7 @@ import { MooringError } from '../../shared/errors.ts'
 import type { Applied, AppliedFile } from './applied.ts'
 import type { Iptables } from './iptables.ts'
 import type { CaptureRules } from './rules.ts'
-import { chooseVariant, ownRules, removalScript, type Variant } from './saved-rules.ts'
+import { chooseVariant, ownRules, removalScript, type Variant, variants } from './saved-rules.ts'
 
 /** The traffic rules in the kernel. Calls are done one after the other; each may be repeated. */
 export interface Redirect {
@@ -29,12 +29,25 @@ export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirec
     return result
   }
 
-  /** Digest of the rules in the kernel; empty when there is none. */
+  /** Digest of the rules that a variant holds; empty when there is none. */
   const digest = async (rules: CaptureRules, variant: Variant, signal: AbortSignal): Promise<string> => {
     const shown = await iptables.saved(variant, signal)
     const own = shown.map(({ prefix, text }) => [prefix, ownRules(text, interfacesOf(rules))] as const)
     if (own.every(([, list]) => list.length === 0)) return ''
     return createHash('sha256').update(JSON.stringify(own)).digest('hex')
+  }
+
+  /** What came of it, wherever it came: older releases choose the variant by themselves. */
+  const result = async (
+    rules: CaptureRules,
+    asked: Variant,
+    signal: AbortSignal,
+  ): Promise<{ variant: Variant; digest: string }> => {
+    for (const variant of [asked, ...variants.filter((other) => other !== asked)]) {
+      const found = await digest(rules, variant, signal)
+      if (found !== '') return { variant, digest: found }
+    }
+    throw new MooringError('CAPTURE_FAILED', { detail: 'no rule is there afterwards' })
   }
 
   const remaining = async (interfaces: readonly string[], signal: AbortSignal) =>
@@ -74,7 +87,7 @@ export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirec
         const variant = chooseVariant(await iptables.saved('all', signal))
         const before = await appliedFile.read()
         // Other arguments would leave behind what only the old ones know.
-        if (before !== undefined && (before.variant !== variant || !sameRules(before, rules))) {
+        if (before !== undefined && !sameRules(before, rules)) {
           await undo(pilotAgent, signal)
         }
         // Written before the deed: an agent that is killed in it leaves word of what it was about to do.
@@ -87,9 +100,7 @@ export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirec
         }
         await appliedFile.write(intention)
         await iptables.istio(pilotAgent, rules.apply, variant, signal)
-        const result = await digest(rules, variant, signal)
-        if (result === '') throw new MooringError('CAPTURE_FAILED', { detail: 'no rule is there afterwards' })
-        await appliedFile.write({ ...intention, digest: result })
+        await appliedFile.write({ ...intention, ...(await result(rules, variant, signal)) })
       }),
 
     undo: (pilotAgent, signal) => inTurn(() => undo(pilotAgent, signal)),

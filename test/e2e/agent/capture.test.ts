@@ -238,11 +238,12 @@ t.test('a sidecar that is down for good does not cut its VM off', async (t) => {
   const since = driver.events.length
   process.kill((await driver.call('state')).pid, 'SIGKILL')
   await driver.event((e) => e.event === 'watchdog' && e.opened === true, since)
-  t.match(await driver.call('state'), { running: false, downForGood: true })
   t.notMatch(await rulesIn(vm), 'ISTIO', 'traffic goes past the sidecar')
   t.equal(await outside(), 'out')
-  t.match(await driver.call('health'), { health: 'unhealthy', reason: 'SIDECAR_EXITED' })
+  // Starting goes on, so it may run at this very moment, but not well.
+  t.match(await driver.call('health'), { health: 'unhealthy' })
   const state = await driver.call('state')
+  t.equal(state.downForGood, true)
   t.match(state.lastExit.tail.join('\n'), /envoy/, 'the crash report says why')
 
   await rename(join(folder, 'away'), join(folder, 'envoy'))

@@ -28,13 +28,15 @@ export interface Driver {
 }
 
 const program = fileURLToPath(new URL('driver.ts', import.meta.url))
+// The runtime that the agent ships on; unit tests run the same modules on Node.
+const bun = fileURLToPath(new URL('../../../node_modules/.bin/bun', import.meta.url))
 export const goArch = process.arch === 'arm64' ? 'arm64' : 'amd64'
 export const stateOf = (vm: Vm) => join(vm.root, 'var/lib/mooring')
 
 /** Starts the driver in a VM, with the given archive to install from. */
 export async function startDriver(vm: Vm, archive: string): Promise<Driver> {
   const errors = openSync(join(vm.root, 'driver.log'), 'a')
-  const child: ChildProcess = vm.spawn(process.execPath, [program, stateOf(vm), archive, goArch], {
+  const child: ChildProcess = vm.spawn(bun, [program, stateOf(vm), archive, goArch], {
     stdio: ['pipe', 'pipe', errors],
   })
   const events: DriverEvent[] = []

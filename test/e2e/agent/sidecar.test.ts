@@ -110,8 +110,9 @@ for (const victim of ['envoy', 'pilot-agent']) {
   t.test(`${victim} is killed: told at once, serving again, nothing left over`, async (t) => {
     const since = driver.events.length
     const before = await sidecars(web)
+    const pid = await pidOf(web, victim)
     const at = Date.now()
-    process.kill(await pidOf(web, victim), 'SIGKILL')
+    process.kill(pid, 'SIGKILL')
     const down = await driver.event((e) => e.event === 'health' && e.health === 'unhealthy', since)
     const back = await driver.event((e) => e.event === 'health' && e.health === 'healthy', since)
     t.comment(`told after ${down.at - at} ms, ready again after ${back.at - at} ms`)

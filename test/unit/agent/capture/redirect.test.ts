@@ -53,12 +53,10 @@ function world(t: Test, istio: { code: number; stdout?: string; makes?: string }
 t.test('programs get nothing but PATH, and the variant is named', async (t) => {
   const { redirect, calls } = world(t)
   await redirect.apply('/p/pilot-agent', rules, signal)
-  for (const { options } of calls) t.same(options.env, { PATH: '/bin' })
-  t.ok(
-    calls.some(
-      ({ line }) => line === '/p/pilot-agent istio-iptables --reconcile --force-iptables-binary nft',
-    ),
-  )
+  const forced = { PATH: '/bin', FORCE_IPTABLES_BINARY: 'nft' }
+  for (const { line, options } of calls)
+    t.same(options.env, line.startsWith('/p') ? forced : { PATH: '/bin' })
+  t.ok(calls.some(({ line }) => line === '/p/pilot-agent istio-iptables --reconcile'))
 })
 
 t.test('verify sees other rules, other arguments, another basis, and a record that is none', async (t) => {
@@ -97,7 +95,7 @@ t.test('rules that come back are said, and the record stays', async (t) => {
   it.stubborn = true
   await t.rejects(it.redirect.undo('/p', signal), { code: 'CAPTURE_FAILED' })
   t.ok(await it.appliedFile.read())
-  t.ok(it.calls.some(({ line }) => line === '/p istio-iptables --cleanup-only --force-iptables-binary nft'))
+  t.ok(it.calls.some(({ line }) => line === '/p istio-iptables --cleanup-only'))
 })
 
 t.test('a failure says what the program said; no rule is a failure too', async (t) => {
