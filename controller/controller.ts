@@ -89,7 +89,10 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   const store = createSqliteStore({
     database,
     log,
-    took: (seconds) => metrics.observe('mooring_store_seconds', {}, seconds),
+    timing: {
+      now: clock.now,
+      took: (seconds) => metrics.observe('mooring_store_seconds', {}, seconds),
+    },
   })
   const audit = createAudit({
     sink: createAuditTable({ database }),

@@ -7,8 +7,12 @@ import type { Kind, Kinds, ResourceStore, Stored, Write } from './resource-store
 export interface SqliteStoreDeps {
   readonly database: DatabaseSync
   readonly log: Log
-  /** Told how long each commit took, in seconds. */
-  readonly took?: (seconds: number) => void
+  readonly timing?: {
+    /** Milliseconds. */
+    readonly now: () => number
+    /** Told how long each commit took, in seconds. */
+    readonly took: (seconds: number) => void
+  }
 }
 
 interface Row {
@@ -25,7 +29,7 @@ type Cache = Map<Kind, Map<string, Stored>>
  * `data_version` tells when another process (`mooring-controller enrol`) wrote the file.
  */
 export function createSqliteStore(deps: SqliteStoreDeps): ResourceStore {
-  const { database, log, took = () => {} } = deps
+  const { database, log, timing } = deps
   const all = database.prepare('SELECT kind, name, version, json FROM resource')
   const one = database.prepare('SELECT version FROM resource WHERE kind = ? AND name = ?')
   const put = database.prepare(
@@ -90,9 +94,9 @@ export function createSqliteStore(deps: SqliteStoreDeps): ResourceStore {
     async commit(writes) {
       if (writes.length === 0) return
       fresh()
-      const began = performance.now()
+      const began = timing?.now() ?? 0
       const remembered = inTransaction(database, () => writes.map(write))
-      took((performance.now() - began) / 1000)
+      timing?.took((timing.now() - began) / 1000)
       for (const apply of remembered) apply()
       for (const write of writes) {
         for (const listener of listeners) {
