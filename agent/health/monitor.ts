@@ -105,6 +105,7 @@ export function createHealthMonitor(deps: HealthMonitorDeps): HealthMonitor {
       if (part === 'envoy') envoyReady = false
       else captured = false
       update()
+      wake.abort()
     },
     report: () => last,
     onChange(listener) {

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Clock } from '../../shared/clock.ts'
+import { errorText } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
 import type { LogFile } from './log-file.ts'
 import type { PidFile } from './pid-file.ts'
@@ -42,7 +43,7 @@ export interface ProcessGroupsDeps {
   readonly versions: string
 }
 
-const adoptedPollMs = 100
+const adoptedPollMs = 150
 const gonePollMs = 10
 const strayGraceMs = 2000
 
@@ -98,7 +99,10 @@ export function createProcessGroups(deps: ProcessGroupsDeps): ProcessGroups {
         // Undefined: dead already, as `exited` will tell.
         if (startTime !== undefined) {
           const bootId = await processes.bootId()
-          await pidFile.write({ pid, startTime, startedAt, hash: spec.hash, bootId })
+          await pidFile.write({ pid, startTime, startedAt, hash: spec.hash, bootId }).catch((error) => {
+            // It runs all the same; the next agent finds it by its program, and starts it anew.
+            log.warn('the sidecar cannot be written down', { error: errorText(error) })
+          })
         }
         return { pid, uid: spec.uid, startedAt, exited }
       } finally {

@@ -70,10 +70,12 @@ export function createProcessSupervisor(deps: ProcessSupervisorDeps): Supervisor
     const { signal } = mine.abort
     const policy = createRestartPolicy(deps.random)
     const aborted = whenAborted(signal)
+    let looked = false
     for (let starts = 0; !signal.aborted; starts += 1) {
       let delayMs = 0
       try {
-        const adopted = starts === 0 ? await groups.adopt(spec, signal) : undefined
+        const adopted = looked ? undefined : await groups.adopt(spec, signal)
+        looked = true
         const run = adopted ?? (await groups.start(spec))
         mine.run = run
         up(run, starts > 0)

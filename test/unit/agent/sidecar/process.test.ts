@@ -174,6 +174,19 @@ t.test('a change of the specification stops the old one first', async (t) => {
   await supervisor.stop(2000, signal)
 })
 
+t.test('a sidecar that cannot be written down runs all the same, once', async (t) => {
+  const { base, spec, create, processes, pidPath } = world(t)
+  await mkdir(pidPath)
+  const first = create()
+  const one = await spec(`sleep 67; ${base}`)
+  await first.supervisor.ensure(one, signal)
+  const { pid = 0 } = first.supervisor.state()
+  t.ok(await processes.find(pid))
+  await first.supervisor.stop(0, signal)
+  t.same(await processes.group(pid, uid), [])
+  await rm(pidPath, { recursive: true })
+})
+
 t.test('an aborted call changes nothing', async (t) => {
   const { spec, create } = world(t)
   const { supervisor } = create()
