@@ -3,7 +3,7 @@ import { MooringError } from '../../shared/errors.ts'
 import type { Applied, AppliedFile } from './applied.ts'
 import type { Iptables } from './iptables.ts'
 import type { CaptureRules } from './rules.ts'
-import { chooseVariant, ownRules, removalScript, type Variant, variants } from './saved-rules.ts'
+import { chooseVariant, olderScript, ownRules, removalScript, type Variant, variants } from './saved-rules.ts'
 
 /** The traffic rules in the kernel. Calls are done one after the other; each may be repeated. */
 export interface Redirect {
@@ -99,6 +99,11 @@ export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirec
           digest: '',
         }
         await appliedFile.write(intention)
+        // Before Istio's, which are appended: from the first captured packet on it must be told from older ones.
+        for (const shown of await iptables.saved(variant, signal)) {
+          const script = olderScript(shown.text)
+          if (script !== undefined) await iptables.restore(shown, script, signal)
+        }
         await iptables.istio(pilotAgent, rules.apply, variant, signal)
         await appliedFile.write({ ...intention, ...(await result(rules, variant, signal)) })
       }),

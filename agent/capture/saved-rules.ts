@@ -24,8 +24,28 @@ function foreignRules(saved: string): readonly string[] {
 }
 
 /**
+ * Lets connections be that are older than the capture. A machine may have tracked no connection until then, and
+ * takes the next packet of each for a first one: what came from istiod on the sidecar's own stream would go to
+ * Envoy's port and be answered with a reset. Only a SYN begins a connection.
+ */
+const older = '-p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m comment --comment mooring-older -j RETURN'
+const olderRules = ['PREROUTING', 'OUTPUT'].map((chain) => `${chain} ${older}`)
+
+/** Input for `iptables-restore --noflush` that sets those rules first, or undefined when they are there. */
+export function olderScript(saved: string): string | undefined {
+  const there = new Set(saved.split('\n').map((line) => line.trim().replaceAll('"', '')))
+  const missing = olderRules.filter((rule) => !there.has(`-A ${rule}`))
+  if (missing.length === 0) return undefined
+  return ['*nat', ...missing.map((rule) => `-I ${rule}`), 'COMMIT', ''].join('\n')
+}
+
+function isOlder(line: string): boolean {
+  return olderRules.includes(line.replace(/^-A /, '').replaceAll('"', ''))
+}
+
+/**
  * The rules of a capture in the output of iptables-save, as `table rule`: those in Istio's chains, those that
- * lead there, and those that leave an interface out. What others have set does not show.
+ * lead there, and those that leave an interface or an older connection out. What others have set does not show.
  */
 export function ownRules(saved: string, interfaces: readonly string[]): readonly string[] {
   const bypasses = new Set(interfaces.flatMap(bypass))
@@ -34,7 +54,8 @@ export function ownRules(saved: string, interfaces: readonly string[]): readonly
   for (const line of saved.split('\n')) {
     if (line.startsWith('*')) table = line.slice(1).trim()
     else if (/^-A (ISTIO_|.* -j ISTIO_)/.test(line)) own.push(`${table} ${line.trim()}`)
-    else if (table === 'nat' && bypasses.has(line.trim())) own.push(`${table} ${line.trim()}`)
+    else if (table === 'nat' && (bypasses.has(line.trim()) || isOlder(line.trim())))
+      own.push(`${table} ${line.trim()}`)
   }
   return own
 }
@@ -53,7 +74,10 @@ export function removalScript(saved: string, interfaces: readonly string[]): str
     const found = tables.get(table) ?? { jumps: [], chains: [] }
     const chain = /^:(ISTIO_\S+) /.exec(line)?.[1]
     if (chain !== undefined) found.chains.push(chain)
-    else if (/^-A (?!ISTIO_).* -j ISTIO_/.test(line) || (table === 'nat' && bypasses.has(line))) {
+    else if (
+      /^-A (?!ISTIO_).* -j ISTIO_/.test(line) ||
+      (table === 'nat' && (bypasses.has(line) || isOlder(line)))
+    ) {
       found.jumps.push(line.replace('-A', '-D'))
     } else continue
     tables.set(table, found)
