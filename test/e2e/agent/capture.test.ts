@@ -26,13 +26,16 @@ const { signal } = new AbortController()
 const golden = fileURLToPath(new URL('../../golden/capture/', import.meta.url))
 const facts = { controllerAddresses: ['10.77.0.1', 'fd77::1'], nameservers: ['10.77.0.53'], ipv6: true }
 
-/** What the two families hold, without what differs from run to run. */
+/** What the two families hold, without counters, and without tables and chains that every machine may have. */
 async function rulesIn(vm: Vm): Promise<string> {
   const sections: string[] = []
   for (const program of ['iptables-nft-save', 'ip6tables-nft-save']) {
     const { stdout } = await vm.exec(program)
-    const lines = stdout.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
-    sections.push(`# ${program}`, ...lines.map((line) => line.replace(/\[\d+:\d+\]/, '[0:0]')))
+    sections.push(`# ${program}`)
+    for (const table of stdout.split(/^(?=\*)/m)) {
+      const lines = table.split('\n').filter((line) => /^(\*|-A|:ISTIO)/.test(line))
+      if (lines.length > 1) sections.push(...lines.map((line) => line.replace(/ \[\d+:\d+\]/, '')))
+    }
   }
   return `${sections.join('\n')}\n`
 }
@@ -199,6 +202,47 @@ t.test('other name servers are captured instead of the old ones', async (t) => {
   await redirect.apply(parts.pilotAgent, now, signal)
   t.match(await rulesIn(vm), '-d 10.77.0.54/32 -p udp')
   t.notMatch(await rulesIn(vm), '10.77.0.53')
+})
+
+t.test('connections that are older than the capture go on', async (t) => {
+  const vm = await freshVm('older')
+  const { redirect } = redirectIn(vm)
+  // It speaks first, as istiod does on the sidecar's stream: the VM's kernel has tracked nothing of it.
+  const ticker = `require('node:net').createServer((s) => { s.on('error', () => {}); s.on('data', (d) => s.write(d)); setInterval(() => s.write('tick '), 50) }).listen(8099)`
+  network.host.spawn(process.execPath, ['-e', ticker], { stdio: 'ignore' })
+  vm.spawn(process.execPath, ['-e', ticker], { stdio: 'ignore' })
+  const listening = (address: string) =>
+    until(
+      async () => (await network.host.exec('curl', ['-s', '-m', '1', `telnet://${address}:8099`])).code !== 7,
+    )
+  await listening('127.0.0.1')
+  await listening(vm.address)
+  const caller = (address: string) => `
+    const s = require('node:net').connect(8099, '${address}'); let n = 0
+    s.on('data', () => console.log('ticks', ++n)); for (const e of ['error', 'end']) s.on(e, () => console.log('over'))`
+  const calls = [
+    vm.spawn(process.execPath, ['-e', caller(network.hostAddress)]),
+    network.host.spawn(process.execPath, ['-e', caller(vm.address)]),
+  ].map((child) => {
+    let said = ''
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      said += text
+    })
+    return () => ({ ticks: said.split('ticks').length - 1, over: said.includes('over') })
+  })
+  for (const call of calls) await until(async () => call().ticks > 2)
+  const rules = captureRules(await bundleFor(vm, { baked, app: 'web' }), {
+    ...facts,
+    controllerAddresses: [],
+  })
+  await redirect.apply(parts.pilotAgent, rules, signal)
+  for (const call of calls) {
+    const before = call().ticks
+    await until(async () => call().over || call().ticks > before + 10)
+    t.equal(call().over, false)
+  }
+  const fresh = await vm.exec('curl', ['-s', '-m', '1', `telnet://${network.hostAddress}:8099`])
+  t.equal(fresh.code, 7, 'new ones are captured: nothing listens on 15001 here')
 })
 
 t.test('what istio-iptables says is in the error', async (t) => {

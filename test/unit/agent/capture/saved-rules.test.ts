@@ -2,6 +2,7 @@ import t from 'tap'
 import { parseNameservers } from '../../../../agent/capture/nameservers.ts'
 import {
   chooseVariant,
+  olderScript,
   ownRules,
   removalScript,
   type Variant,
@@ -79,4 +80,22 @@ t.test('name servers are read as the resolver reads them', async (t) => {
     'search lan\nnameserver 10.0.0.53\nnameserver\tfd00::53 # comment\n#nameserver 1.1.1.1\nnameserver x\n'
   t.same(parseNameservers(text), ['10.0.0.53', 'fd00::53'])
   t.same(parseNameservers(''), [])
+})
+
+t.test('older connections are let be by rules before all others, set once and taken away', async (t) => {
+  const script = olderScript(saved) ?? ''
+  const rules = script.split('\n').filter((line) => line.startsWith('-I'))
+  t.same(
+    rules.map((rule) => rule.split(' ')[1]),
+    ['PREROUTING', 'OUTPUT'],
+  )
+  const [first = '', second = ''] = rules.map((rule) => rule.replace('-I', '-A'))
+  // As iptables-save of the legacy variant prints it.
+  const quoted = second.replace('mooring-older', '"mooring-older"')
+  const withBoth = saved.replace('-A PREROUTING -i', `${first}\n${quoted}\n-A PREROUTING -i`)
+  t.equal(olderScript(withBoth), undefined)
+  t.match(olderScript(withBoth.replace(quoted, '')), /^\*nat\n-I OUTPUT .*\nCOMMIT\n$/)
+  t.equal(ownRules(withBoth, []).length, ownRules(saved, []).length + 2)
+  const removal = removalScript(withBoth, []) ?? ''
+  for (const rule of [first, quoted]) t.ok(removal.includes(rule.replace('-A', '-D')))
 })
