@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import type { Clock } from '../../../shared/clock.ts'
 import { errorText, MooringError } from '../../../shared/errors.ts'
 import type { IstioObject, ObjectRef } from '../mesh.ts'
@@ -23,9 +23,9 @@ export interface ForeignFile {
 }
 
 /**
- * The objects of the mesh as files, one each. istiod reads them at `root`, and only while they are *shown*:
- * it tells its registry of changes after its start, not always of what it finds at its start, so it is
- * started over an empty folder and the objects are moved in afterwards, by one rename.
+ * The objects of the mesh in files. istiod reads them below `root`, and only while they are *shown*: it
+ * tells its registry of changes after its start, not always of what it finds at its start, so it is started
+ * over an empty folder and the objects are moved in afterwards, by one rename.
  */
 export interface ObjectFolder {
   /** What istiod's `configSources` names. */
@@ -43,20 +43,20 @@ export interface ObjectFolder {
   look(): Promise<{ readonly foreign: readonly ForeignFile[] }>
   hide(): Promise<void>
   show(): Promise<void>
-  /** The object in a file; undefined if it is foreign. */
-  inFile(file: string): WrittenObject | undefined
-  /**
-   * Takes a file out that istiod refused, so that it reads the others again. Undefined when it holds
-   * something else than this revision by now.
-   */
-  expel(file: string, revision: string, why: string): Promise<ObjectRef | undefined>
+  /** The object for which istiod refuses a file, going by its words; undefined if the file is foreign. */
+  suspect(file: string, why: string): WrittenObject | undefined
+  /** Takes out an object that istiod refuses, so that it reads the others again; false if it changed meanwhile. */
+  expel(suspect: WrittenObject, why: string): Promise<boolean>
 }
 
-interface Entry extends WrittenObject {
+/** Objects of one file by `refText`, the one written last at the end. */
+interface Content {
+  readonly objects: ReadonlyMap<string, WrittenObject>
   readonly stamp: string
 }
 
-const maxFileBytes = 512 * 1024
+const maxFileBytes = 4 * 1024 * 1024
+const maxObjectBytes = 256 * 1024
 /** Then it may be tried again: another istiod may take it. */
 const refusedForMs = 60_000
 
@@ -66,7 +66,7 @@ export async function openObjectFolder(folder: string, clock: Clock): Promise<Ob
   const hidden = join(folder, 'hidden')
   const staging = join(folder, 'staging')
   const expelled = join(folder, 'expelled')
-  const entries = new Map<string, Entry>()
+  const files = new Map<string, Content>()
   /** Contents that istiod refused: writing one again would only stop its reloads again. */
   const refused = new Map<string, { readonly object: IstioObject; readonly why: string; until: number }>()
 
@@ -87,21 +87,35 @@ export async function openObjectFolder(folder: string, clock: Clock): Promise<Ob
     })
   }
 
-  async function write(name: string, written: WrittenObject): Promise<void> {
-    const text = fileText(written)
-    if (Buffer.byteLength(text) > maxFileBytes) {
-      throw new MooringError('REQUEST_INVALID', { detail: `${refText(refOf(written.object))} is too large` })
+  function find(ref: ObjectRef): WrittenObject | undefined {
+    return files.get(fileName(ref))?.objects.get(refText(ref))
+  }
+
+  /** The objects of a file with some changed; the changed ones come last, undefined takes one out. */
+  async function change(
+    name: string,
+    changes: ReadonlyMap<string, WrittenObject | undefined>,
+  ): Promise<void> {
+    const objects = new Map(files.get(name)?.objects)
+    for (const [key, written] of changes) {
+      objects.delete(key)
+      if (written !== undefined) objects.set(key, written)
     }
+    if (objects.size === 0) {
+      await rm(join(place, name), { force: true })
+      files.delete(name)
+    } else {
+      await replace(name, fileText(objects.values()))
+      files.set(name, { objects, stamp: await stampOf(join(place, name)) })
+    }
+    await syncFolder(place)
+  }
+
+  async function replace(name: string, text: string): Promise<void> {
     // Staged outside: istiod gives up a whole reload when a file vanishes while it walks its folder.
     const temporary = join(staging, randomBytes(8).toString('hex'))
     try {
-      const file = await open(temporary, 'wx', 0o600)
-      try {
-        await file.writeFile(text)
-        await file.sync()
-      } finally {
-        await file.close()
-      }
+      await writeFile(temporary, text, { mode: 0o600, flag: 'wx', flush: true })
       if (parseFile(await readFile(temporary, 'utf8')) === undefined) {
         throw new MooringError('INTERNAL', { detail: `${name} cannot be read back` })
       }
@@ -110,36 +124,30 @@ export async function openObjectFolder(folder: string, clock: Clock): Promise<Ob
       await rm(temporary, { force: true })
       throw error
     }
-    await syncFolder(place)
-    entries.set(name, { ...written, stamp: await stampOf(join(place, name)) })
   }
 
   async function look(): Promise<{ readonly foreign: readonly ForeignFile[] }> {
     const foreign: ForeignFile[] = []
     const seen = new Set<string>()
     for (const path of await yamlFiles(root, shown, place)) {
-      const name = nameOf(path)
+      const name = basename(path)
+      const own = dirname(path) === place
       const stamp = await stampOf(path)
       if (stamp === '') continue
-      if (name !== undefined && entries.get(name)?.stamp === stamp) {
-        seen.add(name)
-        continue
+      if (!own || files.get(name)?.stamp !== stamp) {
+        const text = await readBounded(path).catch((error: unknown) => ({ fault: errorText(error) }))
+        const written = own && typeof text === 'string' ? parseFile(text) : undefined
+        if (written?.every(({ object }) => fileName(refOf(object)) === name) !== true) {
+          foreign.push({ file: path, fault: typeof text === 'string' ? undefined : text.fault })
+          continue
+        }
+        const objects = new Map(written.map((each) => [refText(refOf(each.object)), each]))
+        files.set(name, { objects, stamp })
       }
-      const text = await readFile(path, 'utf8').catch((error: unknown) => ({ fault: errorText(error) }))
-      const own = typeof text === 'string' ? parseFile(text) : undefined
-      if (own !== undefined && name === fileName(refOf(own.object))) {
-        entries.set(name, { ...own, stamp })
-        seen.add(name)
-      } else {
-        foreign.push({ file: path, fault: typeof text === 'string' ? undefined : text.fault })
-      }
+      seen.add(name)
     }
-    for (const name of entries.keys()) if (!seen.has(name)) entries.delete(name)
+    for (const name of files.keys()) if (!seen.has(name)) files.delete(name)
     return { foreign }
-  }
-
-  function nameOf(path: string): string | undefined {
-    return path.startsWith(`${place}/`) ? path.slice(place.length + 1) : undefined
   }
 
   async function move(to: string): Promise<void> {
@@ -153,49 +161,61 @@ export async function openObjectFolder(folder: string, clock: Clock): Promise<Ob
     root,
     put: (object) =>
       inTurn(async () => {
+        const key = refText(refOf(object))
         const name = fileName(refOf(object))
-        const known = entries.get(name)
+        const known = find(refOf(object))
         const unchanged = known !== undefined && sameObject(known.object, object)
-        if (unchanged && known.stamp === (await stampOf(join(place, name)))) return false
-        const bad = refused.get(name)
+        if (unchanged && files.get(name)?.stamp === (await stampOf(join(place, name)))) return false
+        const bad = refused.get(key)
         if (bad !== undefined && clock.now() < bad.until && sameObject(bad.object, object)) {
-          throw new MooringError('REQUEST_INVALID', { detail: `istiod refuses ${name}: ${bad.why}` })
+          throw new MooringError('REQUEST_INVALID', { detail: `istiod refuses ${key}: ${bad.why}` })
         }
-        await write(name, { object, revision: revisionOf(object) })
-        refused.delete(name)
+        if (JSON.stringify(object).length > maxObjectBytes) {
+          throw new MooringError('REQUEST_INVALID', { detail: `${key} is too large` })
+        }
+        await change(name, new Map([[key, { object, revision: revisionOf(object) }]]))
+        refused.delete(key)
         return true
       }),
     remove: (ref) =>
       inTurn(async () => {
-        const name = fileName(ref)
-        refused.delete(name)
-        const known = entries.delete(name)
-        await rm(join(place, name), { force: true })
-        if (known) await syncFolder(place)
-        return known
+        refused.delete(refText(ref))
+        if (find(ref) === undefined) return false
+        await change(fileName(ref), new Map([[refText(ref), undefined]]))
+        return true
       }),
     nudge: (refs) =>
       inTurn(async () => {
-        for (const name of refs.map(fileName)) {
-          const entry = entries.get(name)
-          if (entry !== undefined) await write(name, nudged(entry))
+        for (const [name, group] of Map.groupBy(refs, fileName)) {
+          const changes = new Map<string, WrittenObject>()
+          for (const ref of group) {
+            const written = find(ref)
+            if (written !== undefined) changes.set(refText(ref), nudged(written))
+          }
+          if (changes.size > 0) await change(name, changes)
         }
       }),
-    written: () => [...entries.values()],
-    find: (ref) => entries.get(fileName(ref)),
+    written: () => [...files.values()].flatMap(({ objects }) => [...objects.values()]),
+    find,
     look: () => inTurn(look),
     hide: () => inTurn(() => move(hidden)),
     show: () => inTurn(() => move(shown)),
-    inFile: (file) => entries.get(nameOf(file) ?? ''),
-    expel: (file, revision, why) =>
+    suspect(file, why) {
+      const objects = [...(files.get(basename(file))?.objects.values() ?? [])]
+      if (dirname(file) !== place) return undefined
+      // istiod names the object unless it fails validation; the file was good before its last change.
+      const named = /cannot parse proto message for (\S+):/.exec(why)?.[1]
+      return objects.find(({ object }) => object.metadata.name === named) ?? objects.at(-1)
+    },
+    expel: ({ object, revision }, why) =>
       inTurn(async () => {
-        const name = nameOf(file) ?? ''
-        const entry = entries.get(name)
-        if (entry?.revision !== revision) return undefined
-        await rename(join(place, name), join(expelled, name))
-        entries.delete(name)
-        refused.set(name, { object: entry.object, why, until: clock.now() + refusedForMs })
-        return refOf(entry.object)
+        const key = refText(refOf(object))
+        const written = find(refOf(object))
+        if (written?.revision !== revision) return false
+        await writeFile(join(expelled, `${revision}.json`), fileText([written]), { mode: 0o600 })
+        await change(fileName(refOf(object)), new Map([[key, undefined]]))
+        refused.set(key, { object, why, until: clock.now() + refusedForMs })
+        return true
       }),
   }
 }
@@ -207,6 +227,12 @@ async function yamlFiles(root: string, shown: string, place: string): Promise<st
   return [...below, ...own]
     .filter((entry) => entry.isFile() && /\.ya?ml$/.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
+}
+
+async function readBounded(path: string): Promise<string> {
+  const { size } = await stat(path)
+  if (size > maxFileBytes) throw new MooringError('REQUEST_TOO_LARGE', { detail: `${size} bytes` })
+  return readFile(path, 'utf8')
 }
 
 /** Changes when a file is written or replaced; empty when there is none. */

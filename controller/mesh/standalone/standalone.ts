@@ -202,12 +202,13 @@ export async function createStandaloneMesh(deps: StandaloneMeshDeps): Promise<Me
   /** One object that istiod cannot take must not keep all others from it. */
   async function expel({ file, why }: Refusal): Promise<void> {
     try {
-      const suspect = folder.inFile(file)
+      const suspect = folder.suspect(file, why)
       // Time for one more reload: the file may have been replaced since istiod read it.
       await clock.sleep(refusalMs)
       if (suspect === undefined || reloads.rejected()?.file !== file) return
-      const ref = await folder.expel(file, suspect.revision, why)
-      if (ref !== undefined) log.error('took out an object that istiod refuses', { ...ref, why })
+      if (await folder.expel(suspect, why)) {
+        log.error('took out an object that istiod refuses', { ...refOf(suspect.object), why })
+      }
     } catch (error) {
       log.error('a refused file cannot be taken out', { file, error: errorText(error) })
     }
