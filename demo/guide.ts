@@ -1,5 +1,6 @@
 import { chmod, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { onPath } from '../test/testbed/on-path.ts'
 import type { Member } from '../test/world/member.ts'
 import { echo, type World } from '../test/world/world.ts'
 import { toTry } from './narration.ts'
@@ -27,6 +28,8 @@ export async function writeGuide(
     },
     mooring: `${process.execPath} ${join(project, 'cli/main.ts')}`,
     on,
+    // Not every machine has curl.
+    caller: (await onPath('curl')) === undefined ? 'wget -qO-' : 'curl -s',
     host: `http://${echo.host}:${echo.http}/`,
     server: (await server.view()).id,
     withoutPower,

@@ -50,35 +50,36 @@ export const acts = {
 export const steps = {
   network: 'A network: one host, and room for virtual machines',
   controller: 'The controller, and istiod that it starts',
-  pools: 'Two pools: `servers` answer as echo.mooring.internal, `clients` call',
+  pools: 'Two pools: `servers` serve echo.mooring.internal, `clients` call',
   boot: (vm: string, pool: string) => `${vm}, of pool ${pool}`,
   calls: (host: string) => `client calls http://${host}`,
   identity: 'who called, as the server sees it',
   plainText: (vm: string) => `plain text to ${vm}`,
-  load: 'load: HTTP/1.1, HTTP/2, gRPC streams, downloads, raw TCP; no retries',
+  load: 'load: HTTP/1.1, HTTP/2, gRPC, downloads, TCP; retries are off',
   leave: (vm: string) => `SIGTERM to the agent of ${vm}`,
   cut: (vm: string) => `the power of ${vm} is cut: no goodbye, no packet`,
-  counted: 'requests',
+  counting: 'more requests, to see what came of it',
   closing: 'everything is taken away',
 } as const
 
 export const meshNote = (istio: string, url: string) =>
   `istiod ${istio}, STRICT mutual TLS; controller at ${url}`
 
-/** The way of one VM into the mesh. */
+/** The way of one VM into the mesh, in seconds from the start of its agent. */
 export function booted({ conditions, firstAnswerMs }: BootFigures, downloaded: boolean): string {
-  const words: readonly (readonly [string, string])[] = [
+  const words: readonly (readonly [string, string | undefined])[] = [
     ['Admitted', 'joined'],
-    ['SidecarInstalled', downloaded ? 'sidecar fetched and installed' : 'sidecar there'],
+    ['SidecarInstalled', downloaded ? 'sidecar fetched' : undefined],
     ['SidecarReady', 'Envoy ready'],
-    ['TrafficCaptured', 'traffic captured'],
-    ['EndpointOpen', 'open to peers'],
+    ['TrafficCaptured', 'captured'],
+    ['EndpointOpen', firstAnswerMs === undefined ? undefined : 'open'],
   ]
+  const inSeconds = (ms: number) => (ms / 1000).toFixed(2)
   const known = words.flatMap(([type, word]) => {
     const ms = conditions[type]
-    return ms === undefined ? [] : [`${word} ${(ms / 1000).toFixed(2)}`]
+    return ms === undefined || word === undefined ? [] : [`${word} ${inSeconds(ms)}`]
   })
-  if (firstAnswerMs !== undefined) known.push(`first answer ${(firstAnswerMs / 1000).toFixed(2)}`)
+  if (firstAnswerMs !== undefined) known.push(`answers ${inSeconds(firstAnswerMs)}`)
   return known.join(' · ')
 }
 
@@ -91,35 +92,33 @@ export const refused = (error: string) =>
   `refused (${error}), though the application listens on that very port`
 export const notRefused = (body: string) => `answered: ${body}`
 
-const of = ({ failed, requests }: Count) => `${requests} requests, ${failed} failed`
-export const loadSoFar = (count: Count) => of(count)
+export const requests = ({ failed, requests }: Count) => `${requests} requests, ${failed} failed`
 
-export const left = ({ closedMs, leftMs }: ScaleInFigures) =>
-  `closed to peers after ${duration(closedMs)}; its open requests ended; gone after ${duration(leftMs)}`
+export const left = ({ closedMs, leftMs }: Pick<ScaleInFigures, 'closedMs' | 'leftMs'>) =>
+  `closed to its peers after ${duration(closedMs)}, drained and gone after ${duration(leftMs)}`
 
 /** How a load fared, protocol by protocol. */
-export function counted(load: LoadFigures): string {
-  const each = Object.entries(load.byProtocol).map(
+export function counted({ byProtocol }: LoadFigures): string {
+  const each = Object.entries(byProtocol).map(
     ([name, { requests, failed }]) => `${name} ${failed} of ${requests}`,
   )
-  return `${of(load)}   (${each.join(', ')})`
+  return `failed: ${each.join(' · ')}`
 }
 
-export const closedAfterCut = ({ closedMs }: PowerCutFigures) =>
+export const closedAfterCut = (closedMs: number) =>
   closedMs <= powerCutLimitMs
-    ? `closed to peers after ${duration(closedMs)}: a VM that says nothing is believed dead after 5 s`
-    : `closed to peers only after ${duration(closedMs)}, and ${duration(powerCutLimitMs)} were promised`
+    ? `closed to its peers after ${duration(closedMs)}: 5 s after its last heartbeat it is believed dead`
+    : `closed to its peers only after ${duration(closedMs)}; ${duration(powerCutLimitMs)} were promised`
 
 /** What the power cut cost. */
 export function lost(figures: PowerCutFigures): string {
   const { failed, failingMs, failedAfterClosed } = figures
-  if (failed === 0) return `${counted(figures)}\nluck: none was on its way to it`
-  const when = `the last that failed began ${duration(failingMs)} after the cut; these could not be saved`
-  const after =
-    failedAfterClosed === 0
-      ? 'none began after it was closed'
-      : `${failedAfterClosed} began after it was closed`
-  return `${counted(figures)}\n${when}; ${after}`
+  if (failed === 0) return `${counted(figures)}\nluck: nothing was on its way to it`
+  const after = failedAfterClosed === 0 ? 'none' : String(failedAfterClosed)
+  return [
+    counted(figures),
+    `nothing could save these: the last began ${duration(failingMs)} after the cut, ${after} after it was closed`,
+  ].join('\n')
 }
 
 /** The last word: what was promised, and what came of it. */
@@ -134,12 +133,14 @@ export function toTry(guide: {
   readonly environment: Readonly<Record<string, string>>
   readonly mooring: string
   readonly on: string
+  /** A program that fetches a URL. */
+  readonly caller: string
   readonly host: string
   readonly server: string
   readonly withoutPower: string
   readonly namespace: string
 }): readonly string[] {
-  const { environment, mooring, on, host, server, withoutPower, namespace } = guide
+  const { environment, mooring, on, caller, host, server, withoutPower, namespace } = guide
   const exports = Object.entries(environment).map(([name, value]) => `  export ${name}=${value}`)
   const rows = [
     ['mooring vm list', 'all of them'],
@@ -147,7 +148,7 @@ export function toTry(guide: {
     [`mooring vm explain ${withoutPower}`, 'why the one without power is not ready'],
     [`mooring vm drain ${server} --wait`, 'take one out, in order'],
     ['mooring audit', 'who did what'],
-    [`${on} client curl -s ${host}`, 'a call from the client, through its sidecar'],
+    [`${on} client ${caller} ${host}`, 'a call from the client, through its sidecar'],
     [`nsenter --net=${namespace} iptables-save -t nat`, 'how the traffic of a VM is captured'],
   ] as const
   const width = Math.max(...rows.map(([command]) => command.length))

@@ -9,10 +9,15 @@ export interface Stage extends Progress {
 }
 
 export interface StageStep extends ProgressStep {
-  /** `label` and `ms` say what it came to, where that is not what was announced. */
-  done(note?: string, result?: { readonly label?: string; readonly ms?: number }): void
+  /** `result` says what it came to, where that is not what was announced. */
+  done(note?: string, result?: StepResult): void
   /** It went another way than promised. */
-  broken(note: string): void
+  broken(note: string, result?: StepResult): void
+}
+
+export interface StepResult {
+  readonly label?: string
+  readonly ms?: number
 }
 
 export interface StageDeps {
@@ -27,7 +32,7 @@ export interface StageDeps {
 const redrawMs = 100
 // A log that is silent for minutes looks dead, and some systems end it.
 const reminderMs = 30_000
-const timeColumn = 66
+const labelWidth = 64
 
 /** A stage on a terminal or in a log. */
 export function createStage(deps: StageDeps): Stage {
@@ -55,18 +60,19 @@ export function createStage(deps: StageDeps): Stage {
     const timer = live ? setInterval(draw, redrawMs) : setInterval(remind, reminderMs)
     // It only shows something: it must not keep the process alive.
     timer.unref()
-    const end = (mark: string, text: string, ms: number, note: string | undefined) => {
+    const end = (mark: string, note?: string, result: StepResult = {}) => {
       clearInterval(timer)
-      line(`  ${mark} ${text.padEnd(timeColumn - 4)}${dim(duration(ms).padStart(8))}`)
+      const time = duration(result.ms ?? now() - begun)
+      line(`  ${mark} ${(result.label ?? label).padEnd(labelWidth)}${dim(time.padStart(9))}`)
       for (const each of note?.split('\n') ?? []) line(`    ${dim(each)}`)
     }
     return {
       at(text) {
         detail = text
       },
-      done: (note, result = {}) => end(green('✓'), result.label ?? label, result.ms ?? now() - begun, note),
-      broken: (note) => end(red('✗'), label, now() - begun, note),
-      failed: () => end(red('✗'), label, now() - begun, undefined),
+      done: (note, result) => end(green('✓'), note, result),
+      broken: (note, result) => end(red('✗'), note, result),
+      failed: () => end(red('✗')),
     }
   }
 

@@ -37,7 +37,7 @@ export async function bootScene(
     async () => {
       const seen = await member.view()
       step.at(seen.phase)
-      return seen.phase === 'ready' && seen
+      return seen.conditions.some((c) => c.type === 'Ready' && c.status === 'True') && seen
     },
     { what: `${name} to be ready`, limitMs: 60_000, everyMs: 100, onTimeout: () => tail(member.agentLog) },
   )

@@ -2,7 +2,7 @@ import type { LoadSummary } from '../../test/testbed/apps/load-report.ts'
 import type { Load, LoadOptions } from '../../test/world/load.ts'
 import { waitFor } from '../../test/world/waiting.ts'
 import type { Cast } from '../cast.ts'
-import { loadSoFar, steps } from '../narration.ts'
+import { requests, steps } from '../narration.ts'
 
 /** Requests that are to be answered before something happens, and again after it. */
 const enough = 300
@@ -23,7 +23,7 @@ export async function startTraffic(
     )
   await waitFor(
     () => {
-      step.at(loadSoFar(load.progress()))
+      step.at(requests(load.progress()))
       return serve() && load.progress().requests >= enough
     },
     { what: 'load on every server' },
@@ -37,7 +37,7 @@ export async function endTraffic(load: Load, show: (detail: string) => void): Pr
   const before = load.progress().requests
   await waitFor(
     () => {
-      show(loadSoFar(load.progress()))
+      show(requests(load.progress()))
       return load.progress().requests >= before + enough
     },
     { what: 'load afterwards' },

@@ -2,7 +2,7 @@ import { monotonicMs } from '../../test/world/watch/monotonic.ts'
 import { closedAt } from '../../test/world/watch/peer.ts'
 import type { Cast } from '../cast.ts'
 import { loadFigures, type PowerCutFigures } from '../figures.ts'
-import { acts, closedAfterCut, loadSoFar, lost, steps } from '../narration.ts'
+import { acts, closedAfterCut, lost, requests, steps } from '../narration.ts'
 import { powerCutLimitMs } from '../promises.ts'
 import { endTraffic, startTraffic } from './load.ts'
 
@@ -15,7 +15,7 @@ export async function powerCutScene(cast: Cast, name: string): Promise<PowerCutF
   const load = await startTraffic(cast, { 'download-seconds': 1, 'limit-ms': 3_000 })
 
   const cutting = stage.start(steps.cut(name))
-  const show = setInterval(() => cutting.at(loadSoFar(load.progress())), 200)
+  const show = setInterval(() => cutting.at(requests(load.progress())), 200)
   const [cutAt, cutWall] = [monotonicMs(), Date.now()]
   await member.vm.cutPower()
   const closed = await closedAt(endpoints, member.vm.address, cutAt, `peers to drop ${name}`).finally(() =>
@@ -23,28 +23,21 @@ export async function powerCutScene(cast: Cast, name: string): Promise<PowerCutF
   )
   const closedMs = Math.round(closed - cutAt)
   servers.delete(name)
-  const soFar = {
-    vm: name,
-    requests: 0,
-    failed: 0,
-    byProtocol: {},
-    closedMs,
-    failingMs: 0,
-    failedAfterClosed: 0,
-  }
-  if (closedMs <= powerCutLimitMs) cutting.done(closedAfterCut(soFar), { ms: closedMs })
-  else cutting.broken(closedAfterCut(soFar))
+  if (closedMs <= powerCutLimitMs) cutting.done(closedAfterCut(closedMs), { ms: closedMs })
+  else cutting.broken(closedAfterCut(closedMs))
 
-  const counting = stage.start(steps.counted)
+  const counting = stage.start(steps.counting)
   const summary = await endTraffic(load, counting.at)
   const begunMs = load.failures.map((failure) => failure.requestBegunAt - cutWall)
   const figures = {
-    ...soFar,
+    vm: name,
     ...loadFigures(summary),
+    closedMs,
     failingMs: Math.max(0, ...begunMs),
     failedAfterClosed: begunMs.filter((ms) => ms > closedMs).length,
   }
-  if (figures.failedAfterClosed === 0) counting.done(lost(figures))
-  else counting.broken(lost(figures))
+  const label = requests(figures)
+  if (figures.failedAfterClosed === 0) counting.done(lost(figures), { label })
+  else counting.broken(lost(figures), { label })
   return figures
 }

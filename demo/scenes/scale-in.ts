@@ -2,7 +2,7 @@ import { monotonicMs } from '../../test/world/watch/monotonic.ts'
 import { closedAt } from '../../test/world/watch/peer.ts'
 import type { Cast } from '../cast.ts'
 import { loadFigures, type ScaleInFigures } from '../figures.ts'
-import { acts, counted, left, loadSoFar, steps } from '../narration.ts'
+import { acts, counted, left, requests, steps } from '../narration.ts'
 import { endTraffic, startTraffic } from './load.ts'
 
 /** One server is told to shut down while requests of every kind are open on it. */
@@ -14,7 +14,7 @@ export async function scaleInScene(cast: Cast, name: string): Promise<ScaleInFig
   const load = await startTraffic(cast, { 'download-seconds': 5 })
 
   const leaving = stage.start(steps.leave(name))
-  const show = setInterval(() => leaving.at(loadSoFar(load.progress())), 200)
+  const show = setInterval(() => leaving.at(requests(load.progress())), 200)
   const begun = monotonicMs()
   const [closed] = await Promise.all([
     closedAt(endpoints, member.vm.address, begun, `peers to drop ${name}`),
@@ -22,11 +22,12 @@ export async function scaleInScene(cast: Cast, name: string): Promise<ScaleInFig
   ]).finally(() => clearInterval(show))
   const times = { closedMs: Math.round(closed - begun), leftMs: Math.round(monotonicMs() - begun) }
   servers.delete(name)
-  leaving.done(left({ vm: name, requests: 0, failed: 0, byProtocol: {}, ...times }))
+  leaving.done(left(times))
 
-  const counting = stage.start(steps.counted)
+  const counting = stage.start(steps.counting)
   const figures = { vm: name, ...loadFigures(await endTraffic(load, counting.at)), ...times }
-  if (figures.failed === 0) counting.done(counted(figures))
-  else counting.broken(counted(figures))
+  const label = requests(figures)
+  if (figures.failed === 0) counting.done(counted(figures), { label })
+  else counting.broken(counted(figures), { label })
   return figures
 }
