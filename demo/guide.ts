@@ -26,15 +26,21 @@ export async function writeGuide(
       MOORING_CA_FILE: caFile,
       MOORING_TOKEN_FILE: tokenFile,
     },
-    mooring: `${process.execPath} ${join(project, 'cli/main.ts')}`,
-    on,
+    aliases: { mooring: `${process.execPath} ${join(project, 'cli/main.ts')}`, on },
     // Not every machine has curl.
     caller: (await onPath('curl')) === undefined ? 'wget -qO-' : 'curl -s',
-    host: `http://${echo.host}:${echo.http}/`,
-    server: (await server.view()).id,
-    withoutPower,
+    url: `http://${echo.host}:${echo.http}/`,
+    server: shortId((await server.view()).id),
+    withoutPower: shortId(withoutPower),
     namespace: server.vm.path,
   })
+}
+
+// The command line takes the beginning of an id; among four VMs this much is enough.
+const shortIdLength = 11
+
+function shortId(id: string): string {
+  return id.slice(0, shortIdLength)
 }
 
 /** A script that runs a command in the network of a VM, and with its hosts file and name servers. */
@@ -42,10 +48,11 @@ function onVm({ name, vm }: Member): string {
   const namespaces = vm.path.slice(0, -name.length)
   const roots = vm.root.slice(0, -name.length)
   return `#!/bin/sh
-# ${'$'}0 VM COMMAND...
+# $0 VM COMMAND...
 vm=$1
 shift
-exec nsenter --net='${namespaces}'"$vm" -- unshare --mount --propagation slave -- sh -c '
+exec nsenter --net='${namespaces}'"$vm" -- unshare --mount --uts --propagation slave -- sh -c '
+  echo "\${0##*/}" > /proc/sys/kernel/hostname
   for file in hosts resolv.conf; do mount --bind "$0/etc/$file" "/etc/$file"; done
   exec "$@"' '${roots}'"$vm" "$@"
 `

@@ -84,6 +84,8 @@ async function show({ once, json }: Command): Promise<number> {
   if (world !== undefined) {
     stage.say('')
     const closing = stage.start(steps.closing)
+    // Nobody is left whom they would have to leave in order.
+    await Promise.all(world.network.vms.map((vm) => vm.killAll()))
     await world.close()
     closing.done()
   }

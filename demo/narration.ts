@@ -19,8 +19,7 @@ const mark = (good: boolean) => (good ? '✓' : '✗')
 /** What this machine must have, and whether it does. */
 export function needs(list: readonly Need[], missing: readonly MissingPart[]): readonly string[] {
   const found = list.map(({ what, met }) => `${what} ${mark(met)}`).join('   ')
-  const unused =
-    missing.length === 0 ? '   (Python, and Go or its wheel, only when something is to be got)' : ''
+  const unused = missing.length === 0 ? '   Python, and Go or its wheel: not this time' : ''
   const fixes = list.filter((need) => !need.met).map((need) => `         ${need.fix}`)
   return [`Needs    ${found}${unused}`, ...fixes]
 }
@@ -117,7 +116,7 @@ export function lost(figures: PowerCutFigures): string {
   const after = failedAfterClosed === 0 ? 'none' : String(failedAfterClosed)
   return [
     counted(figures),
-    `nothing could save these: the last began ${duration(failingMs)} after the cut, ${after} after it was closed`,
+    `without retries these are lost: the last began ${duration(failingMs)} after the cut, ${after} after it was closed`,
   ].join('\n')
 }
 
@@ -131,35 +130,36 @@ export function verdict(promises: readonly Promised[], ms: number): readonly str
 /** What a person can do while it stays up. */
 export function toTry(guide: {
   readonly environment: Readonly<Record<string, string>>
-  readonly mooring: string
-  readonly on: string
+  readonly aliases: Readonly<Record<string, string>>
   /** A program that fetches a URL. */
   readonly caller: string
-  readonly host: string
+  readonly url: string
   readonly server: string
   readonly withoutPower: string
   readonly namespace: string
 }): readonly string[] {
-  const { environment, mooring, on, caller, host, server, withoutPower, namespace } = guide
-  const exports = Object.entries(environment).map(([name, value]) => `  export ${name}=${value}`)
+  const { environment, aliases, caller, url, server, withoutPower, namespace } = guide
   const rows = [
     ['mooring vm list', 'all of them'],
     ['mooring vm watch', 'live, while you do the following'],
     [`mooring vm explain ${withoutPower}`, 'why the one without power is not ready'],
-    [`mooring vm drain ${server} --wait`, 'take one out, in order'],
+    [`mooring vm drain ${server} --wait`, 'take the last server out, in order'],
     ['mooring audit', 'who did what'],
-    [`${on} client ${caller} ${host}`, 'a call from the client, through its sidecar'],
-    [`nsenter --net=${namespace} iptables-save -t nat`, 'how the traffic of a VM is captured'],
   ] as const
   const width = Math.max(...rows.map(([command]) => command.length))
   return [
     '',
     'It stays up. In another terminal, as root:',
     '',
-    ...exports,
-    `  alias mooring='${mooring}'`,
+    ...Object.entries(environment).map(([name, value]) => `  export ${name}=${value}`),
+    ...Object.entries(aliases).map(([name, value]) => `  alias ${name}='${value}'`),
     '',
     ...rows.map(([command, about]) => `  ${command.padEnd(width)}   # ${about}`),
+    '',
+    '  # a call from the client, through its sidecar',
+    `  on client ${caller} ${url}`,
+    '  # the rules that capture the traffic of a VM',
+    `  nsenter --net=${namespace} iptables-save -t nat`,
     '',
     'Ctrl-C takes everything away.',
   ]

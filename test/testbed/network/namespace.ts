@@ -43,8 +43,11 @@ export interface ReplacedFile {
   readonly by: string
 }
 
-// Arguments: pairs of files up to `--`, then the command. `exec`, so that the pid stays the program's.
+// Arguments: the name of the machine, pairs of files up to `--`, then the command. `exec`, so that the pid stays the
+// program's.
 const replaceAndRun = `
+echo "$1" > /proc/sys/kernel/hostname || exit 125
+shift
 while [ "$1" != -- ]; do
   if [ -e "$2" ]; then mount --bind "$1" "$2" || exit 125; fi
   shift 2
@@ -55,9 +58,10 @@ exec "$@"`
 /** Handles a network namespace that exists already. */
 export function createNamespace(deps: {
   readonly name: string
-  readonly replacedFiles?: readonly ReplacedFile[]
+  /** What makes it a machine of its own to its processes; without it they see this machine's name and files. */
+  readonly machine?: { readonly hostname: string; readonly replacedFiles: readonly ReplacedFile[] }
 }): Namespace {
-  const { name, replacedFiles = [] } = deps
+  const { name, machine } = deps
   const path = `/run/netns/${name}`
   const children = new Set<ChildProcess>()
 
@@ -69,11 +73,12 @@ export function createNamespace(deps: {
     // nsenter and not `ip netns exec`: the latter puts each process into a mount namespace with another /sys, where
     // cgroups cannot be seen and mounts made later by others do not arrive. A network namespace is all a VM needs.
     const line = [`--net=${path}`, '--']
-    if (replacedFiles.length > 0) {
-      const pairs = replacedFiles.flatMap((file) => [file.by, file.path])
+    if (machine !== undefined) {
+      const pairs = machine.replacedFiles.flatMap((file) => [file.by, file.path])
       line.push(
         'unshare',
         '--mount',
+        '--uts',
         '--propagation',
         'slave',
         '--',
@@ -81,6 +86,7 @@ export function createNamespace(deps: {
         '-c',
         replaceAndRun,
         'sh',
+        machine.hostname,
         ...pairs,
         '--',
       )

@@ -56,10 +56,13 @@ export async function createVm(deps: VmDeps): Promise<Vm> {
   const portOf = (nic: Nic) => `${nic.name}v${deps.sequence}`
   const inner = createNamespace({
     name: namespace,
-    replacedFiles: ['hosts', 'resolv.conf'].map((file) => ({
-      path: `/etc/${file}`,
-      by: join(root, 'etc', file),
-    })),
+    machine: {
+      hostname: deps.name,
+      replacedFiles: ['hosts', 'resolv.conf'].map((file) => ({
+        path: `/etc/${file}`,
+        by: join(root, 'etc', file),
+      })),
+    },
   })
   let connected = true
   let destroying: Promise<void> | undefined
