@@ -9,6 +9,8 @@ import type { Census, Guard } from './guard.ts'
 export interface Chronicle {
   /** A VM's record was written. */
   written(vm: string, before: VmRecord, after: VmRecord): void
+  /** Nobody else serves what this VM served: requests will fail, and nobody must wonder why. */
+  lastEndpoint(vm: string, record: VmRecord): void
   /** The guard began or ended to hold. */
   guard(guard: Guard, census: Census): void
 }
@@ -51,6 +53,15 @@ export function createChronicle(deps: ChronicleDeps): Chronicle {
         done('controller', 'vm.lost', vm, `not heard from in time; it was ${before.phase}`)
       }
       if (after.phase === 'left') done('controller', 'vm.left', vm, leaving(before, after))
+    },
+    lastEndpoint(vm, { pool, drain }) {
+      log.warn('the last endpoint of a service is drained', { vm, pool, by: drain?.by })
+      done(
+        'controller',
+        'vm.drain',
+        vm,
+        'the last endpoint of its service: requests fail until another is ready',
+      )
     },
     guard(guard, census) {
       metrics.set('mooring_closing_held', {}, guard.holding ? 1 : 0)

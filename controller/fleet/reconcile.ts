@@ -163,6 +163,7 @@ export function createReconcile(deps: ReconcileDeps): Reconcile {
         return
       case 'send':
         if (session === undefined) return
+        if (action.message.kind === 'drain' && action.message.lastEndpoint) chronicle.lastEndpoint(vm, record)
         if (action.message.kind !== 'drain') return void streams.send(vm, session, action.message)
         return effects.run('drain-sent', () => void streams.send(vm, session, action.message, record.drain))
       case 'farewell':

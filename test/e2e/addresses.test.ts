@@ -48,7 +48,11 @@ t.test('the address of a live VM is refused to another', async (t) => {
     address: { cidr: `${a.vm.address}/32` },
   })
   const claimant = await world.prepare('claimant', 'claims')
-  await claimant.vm.exec('ip', ['addr', 'add', `${a.vm.address}/32`, 'dev', 'lo'])
+  // It has the address, and tells nobody but the controller: two answers to one ARP request are another story.
+  await claimant.vm.exec('sysctl', ['-qw', 'net.ipv4.conf.all.arp_ignore=1'])
+  await claimant.vm.exec('ip', ['link', 'add', 'claim', 'type', 'veth', 'peer', 'name', 'claimed'])
+  await claimant.vm.exec('ip', ['addr', 'add', `${a.vm.address}/32`, 'dev', 'claim'])
+  for (const end of ['claim', 'claimed']) await claimant.vm.exec('ip', ['link', 'set', end, 'up'])
   await claimant.startAgent()
   const denied = await waitFor(
     async () => (await world.operator.audit()).find((r) => r.action === 'join' && r.code === 'ADDRESS_TAKEN'),

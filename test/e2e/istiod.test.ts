@@ -1,5 +1,6 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import t from 'tap'
+import { entriesIn } from '../world/entries.ts'
 import { adminGet } from '../world/envoy-admin.ts'
 import { failuresOf } from '../world/load.ts'
 import type { Member } from '../world/member.ts'
@@ -34,7 +35,7 @@ t.test('restarts of istiod and of the controller under load', async (t) => {
   await t.test('controller killed: sidecars serve, and no entry is lost', async (t) => {
     const load = world.load(caller, { options: { 'download-seconds': 3 } })
     await load.firstOk
-    const entries = await meshFiles(world)
+    const entries = await entriesIn(world.controller.dataDir)
     await world.controller.kill()
     const count = load.progress().requests
     await waitFor(() => load.progress().requests > count + 100, { what: 'load without a controller' })
@@ -44,7 +45,8 @@ t.test('restarts of istiod and of the controller under load', async (t) => {
     })
     const later = load.progress().requests
     await waitFor(() => load.progress().requests > later + 200, { what: 'load after the restart' })
-    t.same(await meshFiles(world), entries)
+    t.same(await entriesIn(world.controller.dataDir), entries)
+    t.equal(entries.length, 3, 'one for each VM')
     t.ok((await world.operator.vms()).every((vm) => vm.phase === 'ready'))
     const summary = await load.stop()
     t.equal(summary.failed, 0, failuresOf(summary))
@@ -86,11 +88,6 @@ async function endpoints(member: Member): Promise<number> {
   const text = await adminGet(member.vm, '/clusters')
   const lines = text.split('\n').filter((line) => line.startsWith(`outbound|${echo.http}||${echo.host}::`))
   return new Set(lines.map((line) => /::(\d+\.\d+\.\d+\.\d+:\d+)::/.exec(line)?.[1]).filter(Boolean)).size
-}
-
-async function meshFiles(world: World): Promise<readonly string[]> {
-  const found = await readdir(world.controller.dataDir, { recursive: true })
-  return found.filter((file) => /WorkloadEntry|workloadentry/.test(file)).sort()
 }
 
 async function connects(member: Member, host: string, port: number): Promise<boolean> {

@@ -1,10 +1,10 @@
-import { readdir } from 'node:fs/promises'
 import t from 'tap'
 import { type EffectName as AgentEffect, effectNames as agentEffects } from '../../agent/effects.ts'
 import {
   type EffectName as ControllerEffect,
   effectNames as controllerEffects,
 } from '../../controller/effects.ts'
+import { entriesIn } from '../world/entries.ts'
 import { waitFor } from '../world/waiting.ts'
 import { createWorld, type World } from '../world/world.ts'
 
@@ -64,7 +64,7 @@ t.test(
         const same = (await world.operator.vms()).filter((vm) => vm.address === member.vm.address)
         t.equal(same.length, 1, 'one VM for one machine')
         await settled(world)
-        t.ok((await entries(world)).includes(view.id), 'its entry is there')
+        t.ok((await entriesIn(world.controller.dataDir)).includes(view.id), 'its entry is there')
         t.equal(await member.shutDown(), 0)
         await settled(world)
       })
@@ -116,15 +116,8 @@ async function settled(world: World): Promise<void> {
   await waitFor(
     async () => {
       const wanted = (await world.operator.vms()).filter((vm) => vm.phase !== 'left').map((vm) => vm.id)
-      return JSON.stringify((await entries(world)).sort()) === JSON.stringify(wanted.sort())
+      return JSON.stringify(await entriesIn(world.controller.dataDir)) === JSON.stringify(wanted.sort())
     },
     { what: 'exactly one entry for each VM that has one' },
   )
-}
-
-async function entries(world: World): Promise<string[]> {
-  const files = await readdir(world.controller.dataDir, { recursive: true })
-  return files
-    .filter((file) => /workloadentry/i.test(file))
-    .map((file) => /vm-[0-9a-f]{20}/.exec(file)?.[0] ?? file)
 }

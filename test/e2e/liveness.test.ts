@@ -88,7 +88,6 @@ function condition(vm: VmView, type: string): string | undefined {
   return vm.conditions.find((c) => c.type === type)?.status
 }
 
-async function guardMetric(operator: { call<T>(method: string, path: string): Promise<T> }): Promise<number> {
-  const text = await operator.call<string>('GET', '/metrics')
-  return Number(/^mooring_guard\S* (\d+)/m.exec(text)?.[1] ?? 0)
+async function guardMetric(operator: { metrics(): Promise<string> }): Promise<number> {
+  return Number(/^mooring_closing_held (\d+)/m.exec(await operator.metrics())?.[1] ?? 0)
 }

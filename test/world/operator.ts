@@ -14,6 +14,8 @@ import type {
 export interface Operator {
   readonly token: string
   call<T>(method: string, path: string, body?: unknown): Promise<T>
+  /** The controller's metrics, as text. */
+  metrics(): Promise<string>
   applyPool(name: string, spec: PoolSpec): Promise<PoolView>
   createToken(pool: string, options?: { uses?: number; ttlSeconds?: number }): Promise<TokenCreated>
   vms(pool?: string): Promise<readonly VmView[]>
@@ -38,7 +40,7 @@ export class Refused extends Error {
   constructor(status: number, body: string) {
     super(`HTTP ${status}: ${body.slice(0, 500)}`)
     this.status = status
-    this.code = (JSON.parse(body || '{}') as { code?: string }).code ?? ''
+    this.code = /"code":"([A-Z_]+)"/.exec(body)?.[1] ?? ''
   }
 }
 
@@ -57,6 +59,7 @@ export function createOperator(deps: OperatorDeps): Operator {
   return {
     token: deps.token,
     call,
+    metrics: () => call('GET', '/metrics'),
     applyPool: (name, spec) => call('PUT', `/v1/pools/${name}`, spec),
     createToken: (pool, options = {}) => call('POST', '/v1/tokens', { pool, ...options }),
     vms: (pool) => call('GET', pool === undefined ? '/v1/vms' : `/v1/vms?pool=${pool}`),
@@ -92,7 +95,8 @@ function send<T>(deps: OperatorDeps, method: string, path: string, body?: unknow
           const answer = Buffer.concat(parts).toString()
           const status = res.statusCode ?? 0
           if (status >= 300) return reject(new Refused(status, answer))
-          resolve((answer === '' ? undefined : JSON.parse(answer)) as T)
+          const isJson = /json/.test(res.headers['content-type'] ?? '')
+          resolve((isJson ? JSON.parse(answer) : answer) as T)
         })
       },
     )
