@@ -11,7 +11,7 @@ import { parseArgs, promisify } from 'node:util'
 
 const project = path.resolve(import.meta.dirname, '../..')
 const bun = path.join(project, 'node_modules/bun/bin/bun.exe')
-const entry = 'agent/main.ts'
+const entry = 'packaging/executable/entry.ts'
 
 /** What makes two builds of the same sources the same. */
 const flags = [
@@ -20,6 +20,8 @@ const flags = [
   '--format=esm',
   // Parsed once, here: it starts sooner, and the text of the program is not kept in memory.
   '--bytecode',
+  // What is imported late is loaded late.
+  '--splitting',
   // It must not matter in which folder the agent is started.
   '--no-compile-autoload-dotenv',
   '--no-compile-autoload-bunfig',

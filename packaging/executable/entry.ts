@@ -1,0 +1,11 @@
+/**
+ * Where the compiled executable starts. The agent that stays is started once more in place, without compilers
+ * for its own code: it waits nearly all of its life, and they cost 14 MB. They can be switched off by the
+ * environment alone, which is read before the first line of a program.
+ */
+const [, , command] = process.argv
+const lean = { BUN_JSC_useJIT: '0' }
+if (command === 'run' && process.env.BUN_JSC_useJIT === undefined && process.execve !== undefined) {
+  process.execve(process.execPath, [process.execPath, ...process.argv.slice(2)], { ...process.env, ...lean })
+}
+await import('../../agent/main.ts')
