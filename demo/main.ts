@@ -1,15 +1,17 @@
 /** `npm run demo`: the main job, on a real mesh, on this machine. */
+import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { inspect } from 'node:util'
 import { errorText } from '../shared/errors.ts'
 import { missingParts } from '../test/testbed/parts/missing.ts'
 import { defaultCacheRoot } from '../test/testbed/parts/part-cache.ts'
 import { TestbedError } from '../test/testbed/testbed-error.ts'
+import { agentExecutable } from '../test/world/agent-executable.ts'
 import type { World } from '../test/world/world.ts'
 import type { Notebook } from './cast.ts'
 import { type Command, parseCommand, usage } from './command.ts'
 import { needs, opening, outlook, steps, verdict } from './narration.ts'
-import { checkNeeds } from './needs.ts'
+import { checkNeeds, type Errand } from './needs.ts'
 import { judge } from './promises.ts'
 import { meshScene } from './scenes/mesh.ts'
 import { createStage } from './stage.ts'
@@ -53,10 +55,12 @@ async function main(argv: readonly string[]): Promise<number> {
 /** Says what is needed and what will be got; false when this machine will not do. */
 async function prepared(): Promise<boolean> {
   const cache = defaultCacheRoot(env)
-  const missing = await missingParts(cache, process.arch)
+  const errands: Errand[] = [...(await missingParts(cache, process.arch))]
+  if (!existsSync(agentExecutable))
+    errands.push({ what: 'mooring-agent, as one executable', by: 'bun', seconds: 5 })
   const { platform, arch } = process
-  const list = await checkNeeds({ platform, arch, uid: process.geteuid?.(), missing })
-  stage.say(...opening, ...needs(list, missing), ...outlook(missing, cache))
+  const list = await checkNeeds({ platform, arch, uid: process.geteuid?.(), errands })
+  stage.say(...opening, ...needs(list, errands), ...outlook(errands, cache))
   return list.every((need) => need.met)
 }
 

@@ -2,10 +2,9 @@
  * Every sentence of the demo. Whoever shows something else than before changes the scene; whoever wants to say it better
  * changes this file.
  */
-import type { MissingPart } from '../test/testbed/parts/missing.ts'
 import { duration } from './duration.ts'
 import type { BootFigures, Count, LoadFigures, PowerCutFigures, ScaleInFigures } from './figures.ts'
-import type { Need } from './needs.ts'
+import type { Errand, Need } from './needs.ts'
 import { type Promised, powerCutLimitMs } from './promises.ts'
 
 export const opening = [
@@ -17,24 +16,27 @@ export const opening = [
 const mark = (good: boolean) => (good ? '✓' : '✗')
 
 /** What this machine must have, and whether it does. */
-export function needs(list: readonly Need[], missing: readonly MissingPart[]): readonly string[] {
+export function needs(list: readonly Need[], errands: readonly Errand[]): readonly string[] {
   const found = list.map(({ what, met }) => `${what} ${mark(met)}`).join('   ')
-  const unused = missing.length === 0 ? '   Python, and Go or its wheel: not this time' : ''
+  const unused = errands.length === 0 ? '   Python, and Go or its wheel: not this time' : ''
   const fixes = list.filter((need) => !need.met).map((need) => `         ${need.fix}`)
   return [`Needs    ${found}${unused}`, ...fixes]
 }
 
+const ways = { pip: 'fetched by pip', go: 'built by Go', bun: 'built by Bun' } as const
+
 /** What will be got before anything can be shown. */
-export function outlook(missing: readonly MissingPart[], cache: string): readonly string[] {
-  if (missing.length === 0) return ['Gets     nothing: Envoy and Istio are in the cache']
-  const minutes = (seconds: number) => (seconds < 60 ? `${seconds} s` : `${Math.round(seconds / 60)} min`)
-  const width = Math.max(...missing.map(({ what }) => what.length))
-  const total = missing.reduce((sum, { seconds }) => sum + seconds, 0)
-  const rows = missing.map(
-    ({ what, how, seconds }, i) =>
-      `${i === 0 ? 'Gets    ' : '        '} ${what.padEnd(width)}   ${how === 'fetch' ? 'fetched' : 'built'}, about ${minutes(seconds)}`,
+export function outlook(errands: readonly Errand[], cache: string): readonly string[] {
+  if (errands.length === 0) return ['Gets     nothing: Envoy, Istio and the agent are there']
+  const about = (seconds: number) =>
+    seconds < 60 ? `about ${seconds} s` : `about ${Math.round(seconds / 60)} min`
+  const width = Math.max(...errands.map(({ what }) => what.length))
+  const total = errands.reduce((sum, { seconds }) => sum + seconds, 0)
+  const rows = errands.map(
+    ({ what, by, seconds }, i) =>
+      `${i === 0 ? 'Gets' : '    '}     ${what.padEnd(width)}   ${ways[by]}, ${about(seconds)}`,
   )
-  return [...rows, `         about ${minutes(total)} on 2 cores, once: kept in ${cache}`]
+  return [...rows, `         ${about(total)} on 2 cores, once; kept in ${cache}`]
 }
 
 export const acts = {

@@ -3,6 +3,11 @@ import { installedGo, wheelVersion } from '../test/testbed/parts/go.ts'
 import { goWanted, readModule } from '../test/testbed/parts/istio.ts'
 import type { MissingPart } from '../test/testbed/parts/missing.ts'
 
+/** Something to be got before anything can be shown, and by whom. */
+export interface Errand extends Omit<MissingPart, 'by'> {
+  readonly by: MissingPart['by'] | 'bun'
+}
+
 /** Something this machine must have. */
 export interface Need {
   readonly what: string
@@ -16,12 +21,12 @@ export interface NeedsDeps {
   readonly arch: string
   readonly uid: number | undefined
   /** What will be got: Python and Go are only needed where there is something. */
-  readonly missing: readonly MissingPart[]
+  readonly errands: readonly Errand[]
 }
 
 /** Looks at what the demo needs, in the order in which a person would mend it. */
 export async function checkNeeds(deps: NeedsDeps): Promise<readonly Need[]> {
-  const { platform, arch, uid, missing } = deps
+  const { platform, arch, uid, errands } = deps
   const linux = platform === 'linux' && (arch === 'x64' || arch === 'arm64')
   const needs: Need[] = [
     {
@@ -35,8 +40,8 @@ export async function checkNeeds(deps: NeedsDeps): Promise<readonly Need[]> {
       fix: 'It makes network namespaces and traffic rules: run it as root, in a VM if you like.',
     },
   ]
-  if (missing.some((part) => part.how === 'fetch')) needs.push(await python())
-  if (missing.some((part) => part.how === 'build')) needs.push(await go())
+  if (errands.some(({ by }) => by === 'pip')) needs.push(await python())
+  if (errands.some(({ by }) => by === 'go')) needs.push(await go())
   return needs
 }
 

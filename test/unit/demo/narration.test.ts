@@ -20,12 +20,13 @@ t.test('what will be got is said with its time, and nothing where nothing is', a
   t.equal(outlook([], '/cache').length, 1)
   const text = outlook(
     [
-      { what: 'Envoy', how: 'fetch', seconds: 20 },
-      { what: 'istiod', how: 'build', seconds: 360 },
+      { what: 'Envoy', by: 'pip', seconds: 20 },
+      { what: 'istiod', by: 'go', seconds: 360 },
     ],
     '/cache',
   ).join('\n')
-  for (const part of ['fetched, about 20 s', 'built, about 6 min', '/cache']) t.ok(text.includes(part), part)
+  for (const part of ['fetched by pip, about 20 s', 'built by Go, about 6 min', '/cache'])
+    t.ok(text.includes(part), part)
 })
 
 t.test('the way into the mesh names only what happened', async (t) => {
