@@ -29,6 +29,8 @@ export interface ProcessGroups {
   start(spec: SidecarSpec): Promise<Run>
   /** A run that is there already with the same specification. Any other sidecar is ended. */
   adopt(spec: SidecarSpec, signal: AbortSignal): Promise<Run | undefined>
+  /** Ends every sidecar of this agent, also those that it neither started nor adopted. */
+  endAll(uid: number, graceMs: number, signal: AbortSignal): Promise<void>
   /** SIGTERM to the leader, SIGKILL to all after `graceMs`; resolves when the whole group is gone. */
   end(run: Pick<Run, 'pid' | 'uid'>, graceMs: number, signal: AbortSignal): Promise<void>
 }
@@ -67,8 +69,18 @@ export function createProcessGroups(deps: ProcessGroupsDeps): ProcessGroups {
     }
   }
 
+  const endAll: ProcessGroups['endAll'] = async (uid, graceMs, signal) => {
+    // Found by its program, not by the record: the agent may have been killed before it wrote one.
+    const strays = await processes.runningFrom(deps.versions, uid)
+    for (const pid of new Set(strays.map((stray) => stray.group))) {
+      log.info('a running sidecar is ended', { pid })
+      await end({ pid, uid }, graceMs, signal)
+    }
+  }
+
   return {
     end,
+    endAll,
 
     async start(spec) {
       await mkdir(dirname(deps.versions), { recursive: true, mode: 0o755 })
@@ -120,12 +132,7 @@ export function createProcessGroups(deps: ProcessGroupsDeps): ProcessGroups {
         exited.catch(() => {})
         return { pid: entry.pid, uid: spec.uid, startedAt: record.startedAt, exited }
       }
-      // Found by its program, not by the record: the agent may have been killed before it wrote one.
-      const strays = await processes.runningFrom(deps.versions, spec.uid)
-      for (const pid of new Set(strays.map((stray) => stray.group))) {
-        log.info('a sidecar with another specification is ended', { pid })
-        await end({ pid, uid: spec.uid }, strayGraceMs, signal)
-      }
+      await endAll(spec.uid, strayGraceMs, signal)
       return undefined
     },
   }

@@ -2,6 +2,7 @@ import type { Clock } from '../../shared/clock.ts'
 import { errorText, MooringError } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
 import type { LogFile } from './log-file.ts'
+import { sidecarUser } from './paths.ts'
 import type { ProcessGroups, Run } from './process-group.ts'
 import { createRestartPolicy, type RestartPolicy } from './restart-policy.ts'
 import type { SidecarSpec, SidecarState, Supervisor } from './supervisor.ts'
@@ -152,7 +153,12 @@ export function createProcessSupervisor(deps: ProcessSupervisorDeps): Supervisor
         signal.throwIfAborted()
         if (!state.running) throw notRunning(state)
       }),
-    stop: (graceMs, signal) => inTurn(() => halt(graceMs, signal)),
+    stop: (graceMs, signal) =>
+      inTurn(async () => {
+        await halt(graceMs, signal)
+        // One that an earlier agent left running, when this one has not come to adopt it.
+        await groups.endAll(sidecarUser.uid, graceMs, signal)
+      }),
     state: () => state,
     onChange(listener) {
       listeners.add(listener)

@@ -11,6 +11,8 @@ export interface Chronicle {
   written(vm: string, before: VmRecord, after: VmRecord): void
   /** Nobody else serves what this VM served: requests will fail, and nobody must wonder why. */
   lastEndpoint(vm: string, record: VmRecord): void
+  /** A second machine opened a stream with the identity of a live VM, and was refused. */
+  cloned(vm: string, newcomer: { readonly address: string }): void
   /** The guard began or ended to hold. */
   guard(guard: Guard, census: Census): void
 }
@@ -62,6 +64,19 @@ export function createChronicle(deps: ChronicleDeps): Chronicle {
         vm,
         'the last endpoint of its service: requests fail until another is ready',
       )
+    },
+    cloned(vm, { address }) {
+      metrics.count('mooring_clones_total', {})
+      log.error('another machine shows the identity of a live VM', { vm, address })
+      const target = `vm/${vm}`
+      record({
+        actor: 'anonymous',
+        action: 'stream',
+        target,
+        outcome: 'denied',
+        code: 'CLONE_DETECTED',
+        address,
+      })
     },
     guard(guard, census) {
       metrics.set('mooring_closing_held', {}, guard.holding ? 1 : 0)

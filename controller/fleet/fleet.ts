@@ -19,6 +19,7 @@ import { createQueue } from './queue.ts'
 import { createReconcile } from './reconcile.ts'
 import { type Change, countPhases, createRoster } from './roster.ts'
 import { createStreams, type StreamPeer, type StreamSocket } from './streams.ts'
+import { createTakeover } from './takeover.ts'
 import { termsOf } from './terms.ts'
 import { createUpkeep } from './upkeep.ts'
 import { createUptake } from './uptake.ts'
@@ -147,6 +148,12 @@ export function createFleet(deps: FleetDeps): Fleet {
     log,
     metrics,
     heard: liveness.heard,
+    takeover: createTakeover({
+      clock,
+      lastHeard: (vm) => liveness.hearing(vm).lastHeard,
+      heartbeatMs: (vm) => termsOf(roster.pool(roster.vm(vm)?.pool ?? '')).heartbeatMs,
+      cloned: chronicle.cloned,
+    }),
     changed: (vm, urgency) => {
       if (urgency === 'now') queue.add(vmKey(vm))
       else queue.addAfter(vmKey(vm), soonMs)

@@ -4,6 +4,7 @@ import type { Log } from '../../shared/log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { DesiredDrain } from '../store/records.ts'
 import { type SessionFacts, said, told, type Urgency } from './session.ts'
+import type { Takeover } from './takeover.ts'
 import { parseUp } from './up-message.ts'
 
 /** One WebSocket, as little of it as is needed. */
@@ -44,6 +45,8 @@ export interface StreamsDeps {
   readonly metrics: Metrics
   /** Something came from this VM. */
   readonly heard: (vm: string) => void
+  /** Whether a new stream may take the place of one that is open. */
+  readonly takeover: Takeover
   /** What a VM said or the state of its stream changed. */
   readonly changed: (vm: string, urgency: Urgency) => void
 }
@@ -65,7 +68,7 @@ interface Stream {
 }
 
 export function createStreams(deps: StreamsDeps): Streams {
-  const { clock, log, metrics, heard, changed } = deps
+  const { clock, log, metrics, heard, changed, takeover } = deps
   /** The stream that speaks for each VM, or the last that did. */
   const current = new Map<string, Stream>()
   const attached = new Set<Stream>()
@@ -126,9 +129,18 @@ export function createStreams(deps: StreamsDeps): Streams {
     }
     const { vm, keyThumbprint } = stream.peer
     const { agentVersion, bootId, status } = hello
+    const old = current.get(vm)
+    if (old?.facts !== undefined && !old.isClosed) {
+      const oldEnd = { address: old.peer.address, bootId: old.facts.bootId }
+      const judgement = takeover.judge(vm, oldEnd, { address: stream.peer.address, bootId })
+      if (judgement !== 'same') {
+        if (judgement === 'wait') end(stream, closeCodes.busy, 'another stream of this VM is alive')
+        else end(stream, closeCodes.replaced, 'another machine has this identity')
+        return
+      }
+    }
     stream.hello.abort()
     stream.facts = { state: 'greeting', epoch: 0, keyThumbprint, agentVersion, bootId, status, left: false }
-    const old = current.get(vm)
     // From here on the old one is not listened to; its end is no event.
     current.set(vm, stream)
     if (old !== undefined) end(old, closeCodes.replaced, 'a newer stream took over')

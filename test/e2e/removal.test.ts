@@ -36,7 +36,10 @@ t.test('a removed VM is evicted: its valid certificate opens nothing, its key is
     { what: 'the agent to know that it was removed', onTimeout: () => tail(caller.agentLog) },
   )
   t.match(status, 'does not accept the key of this VM any more')
-  await waitFor(async () => (await caller.sidecar()).envoy === undefined, { what: 'its sidecar to be gone' })
+  await waitFor(async () => (await caller.sidecar()).envoy === undefined, {
+    what: 'its sidecar to be gone',
+    onTimeout: () => tail(caller.agentLog),
+  })
 })
 
 t.test('a second machine with the identity of a joined VM is refused, recorded and counted', async (t) => {

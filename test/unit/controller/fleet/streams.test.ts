@@ -11,6 +11,8 @@ function listening() {
   const clock = createFakeClock()
   const events: string[] = []
   let heard = 0
+  let judgement: 'same' | 'wait' | 'clone' = 'same'
+  const judged: string[] = []
   const streams = createStreams({
     clock,
     log: silentLog,
@@ -18,8 +20,17 @@ function listening() {
     heard: () => {
       heard += 1
     },
+    takeover: {
+      judge(vm, old, newcomer) {
+        judged.push(`${vm} ${old.address}/${old.bootId} ${newcomer.address}/${newcomer.bootId}`)
+        return judgement
+      },
+    },
     changed: (vm, urgency) => events.push(`${vm} ${urgency}`),
   })
+  const judge = (next: typeof judgement) => {
+    judgement = next
+  }
   const attach = (vm = 'vm-1') => {
     const socket = testSocket()
     streams.attach(socket, { vm, keyThumbprint: 'key-1', address: '10.0.0.1' })
@@ -40,7 +51,7 @@ function listening() {
     }
     return streams.send(vm, session, { kind: 'welcome', ...message })
   }
-  return { clock, streams, events, attach, greet, welcome, heard: () => heard }
+  return { clock, streams, events, attach, greet, welcome, judge, judged, heard: () => heard }
 }
 
 t.test('hello must come first, and soon', async (t) => {
@@ -251,4 +262,24 @@ t.test('no text from an agent does more than end its own stream', async (t) => {
     ),
   )
   t.pass('held for random texts')
+})
+
+t.test('a stream that may not take over is sent away, and the old one is listened to', async (t) => {
+  const { attach, greet, judge, judged, events } = listening()
+  const old = attach()
+  greet(old)
+  for (const [judgement, code] of [
+    ['wait', 4503],
+    ['clone', 4001],
+  ] as const) {
+    judge(judgement)
+    const newcomer = attach()
+    greet(newcomer, { bootId: 'c' })
+    t.equal(newcomer.closed?.code, code, judgement)
+    t.equal(old.closed, undefined)
+  }
+  t.same(judged, Array(2).fill('vm-1 10.0.0.1/b 10.0.0.1/c'))
+  const before = events.length
+  old.say({ kind: 'status', status: { ...status(), health: 'unhealthy' } })
+  t.ok(events.length > before, 'what the old one says still counts')
 })
