@@ -134,9 +134,12 @@ export function createLife(deps: LifeDeps): Life {
       }
       const working = [
         converge.run(mayWork.signal).catch(ended('convergence')),
-        renewals.run(mayWork.signal).catch(ended('renewals')),
+        // There is nothing to renew before, and stopping must not wait for a join that may never come.
+        Promise.race([deps.joined, aborted(mayWork.signal)])
+          .then(() => renewals.run(mayWork.signal))
+          .catch(ended('renewals')),
       ]
-      const talking = deps.joined
+      deps.joined
         .then(() => stream.run(mayTalk.signal))
         .then((end) => end === 'revoked' && push({ kind: 'revoked' }))
         .catch(ended('stream'))
@@ -154,11 +157,13 @@ export function createLife(deps: LifeDeps): Life {
         tell()
         forget()
         await stopWork()
-        // A VM that never joined has no stream to wait for.
-        await Promise.race([talking, deps.joined.then(() => talking), Promise.resolve()])
       }
     },
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }
 
 /** A shutdown that an earlier process began and this one finished: the machine runs, so it is wanted. */

@@ -80,9 +80,12 @@ export function createResident(deps: ResidentDeps): RunningAgent {
     for (const { type, status, reason, message } of conditionsOf(finding)) {
       board.set(type, status, reason, message)
     }
-    if (['joining', 'converging', 'serving'].includes(board.stage)) {
-      board.setStage(stageOf({ joined: link.identity() !== undefined, health: finding.health }))
-    }
+    showStage()
+  }
+
+  const showStage = () => {
+    if (!['joining', 'converging', 'serving'].includes(board.stage)) return
+    board.setStage(stageOf({ joined: link.identity() !== undefined, health: board.health }))
   }
 
   function life(): Life {
@@ -99,7 +102,10 @@ export function createResident(deps: ResidentDeps): RunningAgent {
         state: store.current,
         pool: config.pool,
         time: link.time,
-        joined: joined.resolve,
+        joined() {
+          showStage()
+          joined.resolve()
+        },
       }),
       ...machine.tasks,
     ]
@@ -122,7 +128,10 @@ export function createResident(deps: ResidentDeps): RunningAgent {
     })
     const renewals = createRenewals({
       ...{ store, clock, effects, log, joiner: link.joiner, controller: link.controller, time: link.time },
-      renewed: converge.wake,
+      renewed() {
+        board.touch()
+        converge.wake()
+      },
     })
     const stream = createStream({
       url: config.controller.url,

@@ -26,6 +26,8 @@ export interface StatusBoard {
   set(type: ConditionType, status: ConditionStatus, reason: string, message?: string): void
   setHealth(health: Health): void
   setStage(stage: Stage): void
+  /** Something that `facts` tells has changed. */
+  touch(): void
   conditions(): readonly Condition[]
   readonly health: Health
   readonly stage: Stage
@@ -76,6 +78,7 @@ export function createStatusBoard({ clock, facts }: StatusBoardDeps): StatusBoar
       stage = next
       changed()
     },
+    touch: changed,
     conditions: () => conditions,
     get health() {
       return health

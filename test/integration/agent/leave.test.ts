@@ -1,0 +1,110 @@
+import t, { type Test } from 'tap'
+import { createFakeController, type FakeController } from '../../fakes/stand-in-controller.ts'
+import { waitFor } from '../../world/waiting.ts'
+import { createTestVm, type TestVm } from './vm.ts'
+
+async function world(t: Test): Promise<{ controller: FakeController; vm: TestVm }> {
+  const controller = await createFakeController()
+  const vm = await createTestVm({ controller })
+  t.teardown(() => Promise.all([vm.close(), controller.close()]))
+  return { controller, vm }
+}
+
+const farewells = (controller: FakeController) =>
+  controller.heard.map(({ kind }) => kind).filter((kind) => /^(drain-request|drained|left)$/.test(kind))
+
+t.test('SIGTERM while a join is under way: its VM is taken back', async (t) => {
+  const { controller, vm } = await world(t)
+  const held = Promise.withResolvers<'answer'>()
+  controller.conduct.join = () => held.promise
+  const agent = vm.start()
+  await waitFor(() => controller.joins.length === 1, { what: 'the join', onTimeout: vm.log })
+  agent.kill('SIGTERM')
+  held.resolve('answer')
+  t.equal(await vm.ended(agent), 0, vm.log())
+  t.same(farewells(controller), ['drain-request', 'drained', 'left'])
+})
+
+t.test('SIGTERM before anything was joined ends at once', async (t) => {
+  const { controller, vm } = await world(t)
+  await controller.close()
+  const agent = vm.start()
+  await waitFor(() => /CONTROLLER_UNREACHABLE/.test(vm.log()), { what: 'a try' })
+  agent.kill('SIGTERM')
+  t.equal(await vm.ended(agent), 0)
+})
+
+t.test('SIGTERM while the controller is gone: it leaves by itself, with a warning', async (t) => {
+  const { controller, vm } = await world(t)
+  const agent = vm.start()
+  await waitFor(() => controller.open.length === 1, { what: 'a stream', onTimeout: vm.log })
+  await controller.close()
+  agent.kill('SIGTERM')
+  t.equal(await vm.ended(agent), 0)
+  t.match(vm.log(), /the controller does not close the endpoint/)
+  t.ok((await vm.state()).left)
+})
+
+t.test('a second SIGTERM waits for nobody', async (t) => {
+  const { controller, vm } = await world(t)
+  controller.conduct.orderly = false
+  const agent = vm.start()
+  await waitFor(() => controller.open.length === 1, { what: 'a stream', onTimeout: vm.log })
+  agent.kill('SIGTERM')
+  await waitFor(() => farewells(controller).includes('drain-request'), { what: 'the wish' })
+  agent.kill('SIGTERM')
+  t.equal(await vm.ended(agent), 0)
+  t.ok((await vm.state()).left)
+})
+
+t.test('leave and join by the command line', async (t) => {
+  const { controller, vm } = await world(t)
+  const agent = vm.start()
+  await waitFor(() => controller.open.length === 1, { what: 'a stream', onTimeout: vm.log })
+  const left = await vm.agent('leave')
+  t.equal(left.code, 0, left.stderr)
+  t.match(left.stdout, /left/)
+  t.match(await vm.status(), { stage: 'left', connected: false })
+  t.equal(agent.exitCode, null, 'the agent stays')
+  t.same(controller.open, [], 'an idle agent holds no stream')
+
+  t.equal((await vm.agent('join')).code, 0)
+  await waitFor(() => controller.open.length === 1, { what: 'another stream', onTimeout: vm.log })
+  t.equal(controller.joins[1]?.evidence.method, 'renew')
+})
+
+t.test('drain holds: drained, and still there', async (t) => {
+  const { controller, vm } = await world(t)
+  vm.start()
+  await waitFor(() => controller.open.length === 1, { what: 'a stream', onTimeout: vm.log })
+  const drained = await vm.agent('drain')
+  t.match(drained.stdout, /held/)
+  t.match(await vm.status(), { stage: 'held', connected: true })
+  t.same(farewells(controller), ['drain-request', 'drained'])
+  t.match((await vm.agent('leave')).stdout, /left/)
+})
+
+t.test('the controller drains this VM: it leaves and stays away', async (t) => {
+  const { controller, vm } = await world(t)
+  const agent = vm.start()
+  await waitFor(() => controller.open.length === 1, { what: 'a stream', onTimeout: vm.log })
+  const order = { kind: 'drain', deadlineMs: 1_000, quietMs: 100, lastEndpoint: false, after: 'leave' }
+  controller.send({ ...order, reason: 'scale-in' })
+  await waitFor(async () => (await vm.status()).stage === 'left', { what: 'it to leave', onTimeout: vm.log })
+  t.same(farewells(controller), ['drained', 'left'])
+  t.equal(agent.exitCode, null)
+  t.match((await vm.state()).left, { reason: 'scale-in' })
+  agent.kill('SIGTERM')
+  t.equal(await vm.ended(agent), 0)
+})
+
+t.test('a shutdown that a killed agent began is finished, and the VM comes back', async (t) => {
+  const { controller, vm } = await world(t)
+  vm.start()
+  await waitFor(() => controller.open.length === 1, { what: 'a stream', onTimeout: vm.log })
+  const order = { kind: 'drain', deadlineMs: 1_000, quietMs: 100, lastEndpoint: false, after: 'leave' }
+  controller.send({ ...order, reason: 'shutdown' })
+  await waitFor(() => controller.opened === 2, { what: 'another life', onTimeout: vm.log })
+  t.same(farewells(controller), ['drained', 'left'])
+  t.equal(controller.joins[1]?.evidence.method, 'renew')
+})
