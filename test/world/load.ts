@@ -80,7 +80,7 @@ export function startLoad(vm: Vm, load: LoadOptions): Load {
 }
 
 /** Failures of a load as text, for the message of a test. */
-export function failuresOf(summary: LoadSummary): string {
+export function failuresOf(summary: Pick<LoadSummary, 'byProtocol' | 'startedAt'>): string {
   return Object.entries(summary.byProtocol)
     .filter(([, count]) => count.failed > 0)
     .map(([protocol, count]) => {

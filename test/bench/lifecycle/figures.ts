@@ -1,17 +1,18 @@
-import type { LoadProtocol, LoadSummary } from '../../testbed/apps/load-report.ts'
+import type { LoadProtocol } from '../../testbed/apps/load-report.ts'
 import type { Figure } from '../figure.ts'
 import { median, percentile, rounded } from '../percentile.ts'
 import type { BootSample } from './boot.ts'
 import type { Footprint } from './footprint.ts'
 import type { KillSample } from './kill.ts'
 import type { LeaveSample } from './leave.ts'
+import type { LoadCounts } from './load-counts.ts'
 
 /** Everything that was measured, as it came. */
 export interface LifecycleSamples {
   readonly boots: readonly BootSample[]
   readonly floorsMs: readonly number[]
-  readonly leaves: { readonly samples: readonly LeaveSample[]; readonly load: LoadSummary }
-  readonly kills: { readonly samples: readonly KillSample[]; readonly load: LoadSummary }
+  readonly leaves: { readonly samples: readonly LeaveSample[]; readonly load: LoadCounts }
+  readonly kills: { readonly samples: readonly KillSample[]; readonly load: LoadCounts }
   readonly powerCutsMs: readonly number[]
   readonly agent: Footprint
 }
@@ -56,7 +57,7 @@ export function lifecycleFigures(samples: LifecycleSamples): LifecycleFigures {
       requests: leaves.load.requests,
       failed: leaves.load.failed,
       closedMs: { p50: rounded(median(leaveMs)), p90: rounded(percentile(leaveMs, 0.9)) },
-      byProtocol: countsOf(leaves.load),
+      byProtocol: byProtocol(leaves.load),
     },
     kill: {
       requests: kills.load.requests,
@@ -74,7 +75,7 @@ export function lifecycleFigures(samples: LifecycleSamples): LifecycleFigures {
   }
 }
 
-function countsOf(load: LoadSummary): LifecycleFigures['leave']['byProtocol'] {
+function byProtocol(load: LoadCounts): LifecycleFigures['leave']['byProtocol'] {
   return Object.fromEntries(
     Object.entries(load.byProtocol).map(([protocol, { requests, failed }]) => [
       protocol,

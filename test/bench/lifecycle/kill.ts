@@ -1,9 +1,9 @@
-import type { LoadSummary } from '../../testbed/apps/load-report.ts'
 import type { ProgressStep } from '../../testbed/progress.ts'
 import { monotonicMs } from '../../world/watch/monotonic.ts'
 import { closedAt, watchAnswers } from '../../world/watch/peer.ts'
 import { echo } from '../../world/world.ts'
 import { served } from './leave.ts'
+import { countsOf, type LoadCounts } from './load-counts.ts'
 import { dismiss, type Stage } from './stage.ts'
 
 export interface KillSample {
@@ -18,7 +18,7 @@ export async function measureKills(
   stage: Stage,
   n: number,
   step: ProgressStep,
-): Promise<{ samples: KillSample[]; load: LoadSummary }> {
+): Promise<{ samples: KillSample[]; load: LoadCounts }> {
   const options = { 'download-seconds': 5, 'limit-ms': 15_000 }
   const load = stage.world.load(stage.caller, { seconds: 86_400, options })
   await load.firstOk
@@ -42,5 +42,5 @@ export async function measureKills(
     await dismiss(member)
   }
   await answers.stop()
-  return { samples, load: await load.stop() }
+  return { samples, load: countsOf([await load.stop()]) }
 }

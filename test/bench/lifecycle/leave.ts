@@ -1,4 +1,4 @@
-import type { LoadSummary } from '../../testbed/apps/load-report.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ProgressStep } from '../../testbed/progress.ts'
 import { call } from '../../world/call.ts'
 import type { Load } from '../../world/load.ts'
@@ -6,6 +6,8 @@ import type { Member } from '../../world/member.ts'
 import { waitFor } from '../../world/waiting.ts'
 import { monotonicMs } from '../../world/watch/monotonic.ts'
 import { closedAt } from '../../world/watch/peer.ts'
+import { echo } from '../../world/world.ts'
+import { countsOf, type LoadCounts } from './load-counts.ts'
 import type { Stage } from './stage.ts'
 
 export interface LeaveSample {
@@ -17,26 +19,40 @@ export interface LeaveSample {
   readonly openRequests: number
 }
 
+const downloads = {
+  'download-seconds': 30,
+  'download-workers': 2,
+  // Longer than a download takes.
+  'limit-ms': 60_000,
+} as const
+
 /** Enough that ten leaves of half a minute come to far more than the requests of the goal. */
 const loadOptions = {
   'http1-rate': 40,
   'http2-rate': 40,
   'tcp-rate': 40,
   'grpc-ms': 2_000,
-  'download-seconds': 30,
-  'download-workers': 6,
-  // Longer than a download takes.
-  'limit-ms': 60_000,
+  ...downloads,
 } as const
+
+// Downloads that began together would end together: then a VM that is new waits half a minute for its first one.
+const downloadStarts = 3
 
 /** Lets `n` VMs come and leave by SIGTERM under load of all protocols, beside two that stay. */
 export async function measureLeaves(
   stage: Stage,
   n: number,
   step: ProgressStep,
-): Promise<{ samples: LeaveSample[]; load: LoadSummary }> {
+): Promise<{ samples: LeaveSample[]; load: LoadCounts }> {
   const load = stage.world.load(stage.caller, { seconds: 86_400, options: loadOptions })
   await load.firstOk
+  const loads = [load]
+  for (let i = 1; i < downloadStarts; i++) {
+    step.at('downloads begin')
+    await sleep((downloads['download-seconds'] * 1000) / downloadStarts)
+    const ports = { download: echo.http }
+    loads.push(stage.world.load(stage.caller, { seconds: 86_400, ports, options: downloads }))
+  }
   const samples: LeaveSample[] = []
   for (let i = 1; i <= n; i++) {
     const { requests, failed } = load.progress()
@@ -53,7 +69,7 @@ export async function measureLeaves(
     await member.vm.destroy()
   }
   step.at('the last downloads end')
-  return { samples, load: await load.stop() }
+  return { samples, load: countsOf(await Promise.all(loads.map((each) => each.stop()))) }
 }
 
 /** Waits until the load has its answers from this VM as from the others. */
