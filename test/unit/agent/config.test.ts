@@ -1,0 +1,94 @@
+import { readFile } from 'node:fs/promises'
+import fc from 'fast-check'
+import t from 'tap'
+import { environmentNames, readConfig } from '../../../agent/config.ts'
+import { isMooringError } from '../../../shared/errors.ts'
+
+const pin = `sha256:${'0'.repeat(64)}`
+const smallest = { controller: { url: 'https://c:8443', pin }, pool: 'web' }
+
+function fault(config: unknown, env = {}): string {
+  try {
+    readConfig(typeof config === 'string' ? config : JSON.stringify(config), env)
+  } catch (error) {
+    if (isMooringError(error, 'CONFIG_INVALID')) return error.detail ?? ''
+    throw error
+  }
+  return 'none'
+}
+
+t.test('the smallest configuration gets every default', async (t) => {
+  t.same(readConfig(JSON.stringify(smallest), {}), {
+    controller: { url: new URL('https://c:8443'), trust: { pin } },
+    pool: 'web',
+    join: { method: 'token', tokenFile: '/etc/mooring/token' },
+    state: '/var/lib/mooring',
+    run: '/run/mooring',
+    log: { level: 'info' },
+  })
+})
+
+t.test('the documented configuration can be read, and shows the defaults and every variable', async (t) => {
+  const text = await readFile(new URL('../../../docs/agent.yaml', import.meta.url), 'utf8')
+  const documented = readConfig(text, {})
+  const defaults = readConfig(JSON.stringify(smallest), {})
+  t.same({ ...documented, controller: undefined }, { ...defaults, controller: undefined })
+  for (const name of Object.keys(environmentNames)) t.match(text, `(${name})`)
+})
+
+t.test('the environment replaces what the file says', async (t) => {
+  const config = readConfig(JSON.stringify(smallest), {
+    MOORING_CONTROLLER_URL: 'https://[::1]:1/',
+    MOORING_POOL: 'db',
+    MOORING_JOIN_TOKEN_FILE: '/t',
+    MOORING_LOG_LEVEL: 'debug',
+    MOORING_STATE: '/s',
+    MOORING_RUN: '',
+  })
+  t.equal(config.controller.url.hostname, '[::1]')
+  t.match(config, {
+    pool: 'db',
+    join: { tokenFile: '/t' },
+    log: { level: 'debug' },
+    state: '/s',
+    run: '/run/mooring',
+  })
+  t.equal(
+    readConfig('', { MOORING_CONTROLLER_URL: 'https://c', MOORING_CONTROLLER_PIN: pin, MOORING_POOL: 'p' })
+      .pool,
+    'p',
+    'an empty file will do',
+  )
+})
+
+t.test('what is wrong is named', async (t) => {
+  const { controller, pool } = smallest
+  const cases: [unknown, RegExp][] = [
+    [{ ...smallest, pol: 1 }, /^pol is not a key/],
+    [{ ...smallest, controller: { ...controller, caFle: 'x' } }, /^controller\.caFle is not a key/],
+    [{ pool }, /^controller is missing/],
+    [{ controller: { pin }, pool }, /^controller\.url is missing/],
+    [{ controller: { ...controller, url: 'http://c' }, pool }, /^controller\.url must match/],
+    [{ controller: { ...controller, url: 'https://user@c' }, pool }, /^controller\.url must match/],
+    [{ controller: { ...controller, caFile: '/x' }, pool }, /exclude each other/],
+    [{ controller: { url: 'https://c' }, pool }, /no controller at first sight/],
+    [{ controller: { ...controller, pin: 'sha256:0' }, pool }, /^controller\.pin/],
+    [{ ...smallest, pool: 'Web' }, /^pool/],
+    [{ ...smallest, log: { level: 'loud' } }, /^log\.level/],
+    ['pool: [', /not YAML/],
+    ['- 1', /the file must be object/],
+    ['a: &a [1]\nb: *a', /not YAML/],
+  ]
+  for (const [config, words] of cases) t.match(fault(config), words)
+  t.match(fault(smallest, { MOORING_LOG_LEVEL: 'loud' }), /^log\.level/)
+})
+
+t.test('no text does anything but be read or be refused', async (t) => {
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
+      fault(text)
+      return true
+    }),
+  )
+  t.pass('it was')
+})
