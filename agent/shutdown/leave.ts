@@ -115,8 +115,10 @@ export function createLeave(deps: LeaveDeps): Leave {
       return 'held'
     }
     board.setStage('leaving')
+    // Asked before the undoing, which stores that this VM left.
+    const isKnown = deps.joined()
     await deps.undo(reason)
-    await farewell()
+    if (isKnown) await farewell()
     board.setStage('left')
     log.info('left the mesh', { reason })
     return 'left'
@@ -132,10 +134,10 @@ export function createLeave(deps: LeaveDeps): Leave {
     let told = false
     await until(() => {
       told ||= stream.send({ kind: 'left' })
-      return heard || !deps.joined() || clock.now() >= deadline || (told && !stream.connected)
+      return heard || clock.now() >= deadline || (told && !stream.connected)
     })
     forget()
-    if (!heard && deps.joined()) log.warn('the controller did not confirm that this VM left')
+    if (!heard) log.warn('the controller did not confirm that this VM left')
   }
 
   return {

@@ -58,7 +58,7 @@ export interface Authority {
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 const lifeMs = 10 * 365 * 86_400_000
 /** Certificates count from a little before, for clocks that are slow. */
-const skewMs = 5 * 60_000
+const skewMs = 60 * 60_000
 
 /** Loads the authority, or makes it at the first start. */
 export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
