@@ -4,10 +4,10 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import t from 'tap'
-import { createFrameReader, encodeFrame } from '../../testbed/apps/grpc-frames.ts'
-import { createLoadReport, type LoadSummary } from '../../testbed/apps/load-report.ts'
+import { createFrameReader, encodeFrame } from '../../../testbed/apps/grpc-frames.ts'
+import { createLoadReport, type LoadSummary } from '../../../testbed/apps/load-report.ts'
 
-const apps = fileURLToPath(new URL('../../testbed/apps/', import.meta.url))
+const apps = fileURLToPath(new URL('../../../testbed/apps/', import.meta.url))
 const env = { PATH: process.env.PATH }
 
 interface Ports {
