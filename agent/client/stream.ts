@@ -126,8 +126,9 @@ export function createStream(deps: StreamDeps): Stream {
     ): Promise<void> {
       let next = clock.now()
       for (;;) {
-        // Skips what was missed: after a sleep of the machine one heartbeat is enough.
-        next = Math.max(next + heartbeatMs, clock.now())
+        next += heartbeatMs
+        // What was missed is skipped: after a sleep of the machine one heartbeat is enough.
+        if (next <= clock.now()) next = clock.now() + heartbeatMs
         await clock.sleep(next - clock.now(), until)
         if (clock.now() - lastSign > Math.max(lostAfterMs, 2 * heartbeatMs)) {
           log.warn('the controller is silent: the stream is opened anew')
