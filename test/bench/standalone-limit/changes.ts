@@ -6,9 +6,9 @@ import type { Member } from '../../world/member.ts'
 import { monotonicMs } from '../../world/watch/monotonic.ts'
 import { createObserver } from '../../world/watch/observer.ts'
 import { closedAt, opened, watchEndpoints } from '../../world/watch/peer.ts'
+import { watchEntry } from './entry-writes.ts'
 import { addressOf, changedHost, type Fleet } from './fleet.ts'
 import type { IstiodProcess } from './istiod-process.ts'
-import { watchObject } from './object-writes.ts'
 
 /** What one change costs in a fleet of some size. */
 export interface ChangeSamples {
@@ -40,13 +40,13 @@ export async function measureChanges(deps: ChangesDeps): Promise<ChangeSamples> 
   const { n, caller, fleet, istiod, step } = deps
   const address = addressOf(0)
   const endpoints = watchEndpoints(caller.vm, { filter: changedHost.replaceAll('.', '\\.') })
-  const writes = await watchObject(istiod.objects, `WorkloadEntry.default.${fleet.first.vm}.yaml`)
   await opened(endpoints, address, 'the peer to have the endpoint')
+  const writes = await watchEntry(istiod.objects, 'default', fleet.first.vm)
 
   async function change(): Promise<{ closedMs: number; written: number }> {
     const asked = monotonicMs()
     fleet.first.status({ health: 'unhealthy' })
-    const written = await writes.next(asked, (text) => text.includes('"False"'))
+    const written = await writes.closed(asked)
     const closed = await closedAt(endpoints, address, asked, 'the peer to drop the endpoint')
     await sleep(pauseMs)
     fleet.first.status({ health: 'healthy' })
@@ -67,7 +67,7 @@ export async function measureChanges(deps: ChangesDeps): Promise<ChangeSamples> 
   step.at('reloads')
   const reloadMs = await measureReloads(deps, async () => (await change()).written)
   await endpoints.stop()
-  writes.close()
+  writes.end()
   const restShare = atRest.cpu / atRest.elapsed
   return {
     closedMs,

@@ -24,7 +24,7 @@ export interface LimitFigures {
 /** How a mesh without Kubernetes bears its size. */
 export const standaloneLimit: Bench = {
   name: 'standalone-limit',
-  about: `closing time and istiod's CPU at ${sizes.join(', ')} entries; about 10 minutes`,
+  about: `closing time and istiod's CPU at ${sizes.join(', ')} entries; about 5 minutes`,
   async run({ n, progress, signal, atEnd }) {
     const world = await createWorld({ name: 'limit', progress, signal })
     atEnd(() => world.close())
