@@ -8,7 +8,9 @@ export function percentile(samples: readonly number[], share: number): number {
   const low = sorted[Math.floor(place)]
   const high = sorted[Math.ceil(place)]
   if (low === undefined || high === undefined) return Number.NaN
-  return low + (high - low) * (place - Math.floor(place))
+  const part = place - Math.floor(place)
+  // Rounding must not lead outside of the two.
+  return Math.min(high, Math.max(low, low * (1 - part) + high * part))
 }
 
 /** The middle sample. */
