@@ -40,6 +40,10 @@ export interface ControllerDeps {
   readonly meshConfig?: Readonly<Record<string, unknown>>
   /** Artifacts instead of the good one; for tests of bad ones. */
   readonly artifacts?: readonly { version: string; arch: 'amd64' | 'arm64'; file: string }[]
+  /** More environment for every sidecar. */
+  readonly sidecarEnvironment?: Readonly<Record<string, string>>
+  /** Lives of certificates and tokens, where the defaults are too long to see their end. */
+  readonly certificates?: { readonly agentTtlSeconds?: number; readonly tokenTtlSeconds?: number }
 }
 
 interface Announcement {
@@ -76,7 +80,11 @@ export async function createController(deps: ControllerDeps): Promise<Controller
         },
       },
     },
-    sidecar: { artifacts: deps.artifacts ?? [{ version: sidecar.version, arch, file: sidecar.path }] },
+    sidecar: {
+      artifacts: deps.artifacts ?? [{ version: sidecar.version, arch, file: sidecar.path }],
+      environment: deps.sidecarEnvironment ?? {},
+    },
+    certificates: deps.certificates ?? {},
   }
   await writeFile(configFile, JSON.stringify(config, null, 2))
 
