@@ -84,11 +84,13 @@ export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirec
 
     apply: (pilotAgent, rules, signal) =>
       inTurn(async () => {
-        const variant = chooseVariant(await iptables.saved('all', signal))
+        let found = await iptables.saved('all', signal)
+        const variant = chooseVariant(found)
         const before = await appliedFile.read()
         // Other arguments would leave behind what only the old ones know.
         if (before !== undefined && !sameRules(before, rules)) {
           await undo(pilotAgent, signal)
+          found = await iptables.saved(variant, signal)
         }
         // Written before the deed: an agent that is killed in it leaves word of what it was about to do.
         const intention: Applied = {
@@ -100,10 +102,13 @@ export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirec
         }
         await appliedFile.write(intention)
         // Before Istio's, which are appended: from the first captured packet on it must be told from older ones.
-        for (const shown of await iptables.saved(variant, signal)) {
-          const script = olderScript(shown.text)
-          if (script !== undefined) await iptables.restore(shown, script, signal)
-        }
+        const shown = found.filter((one) => one.variant === variant)
+        await Promise.all(
+          shown.map(async (one) => {
+            const script = olderScript(one.text)
+            if (script !== undefined) await iptables.restore(one, script, signal)
+          }),
+        )
         await iptables.istio(pilotAgent, rules.apply, variant, signal)
         await appliedFile.write({ ...intention, ...(await result(rules, variant, signal)) })
       }),
