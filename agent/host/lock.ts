@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { link, mkdir, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { MooringError } from '../../shared/errors.ts'
 import { hasErrno, readBounded } from './files.ts'
 
@@ -20,7 +21,10 @@ export interface LockDeps {
   }
 }
 
-const tries = 10
+const tries = 100
+const pauseMs = 10
+/** Taking over takes a millisecond: a guard of this age was left by a killed process. */
+const guardMs = 10_000
 
 /**
  * Takes the lock of a state folder and returns how to give it back. Throws `ALREADY_RUNNING` while another
@@ -46,7 +50,7 @@ export async function takeLock({ path, pid, processes }: LockDeps): Promise<() =
           throw new MooringError('ALREADY_RUNNING', { detail: `process ${holder.pid}` })
         }
       }
-      await removeStale(path, text)
+      await removeStale(path, text, temporary)
     }
     throw new MooringError('ALREADY_RUNNING', { detail: `${path} changes hands all the time` })
   } finally {
@@ -64,17 +68,31 @@ async function linked(from: string, to: string): Promise<boolean> {
   }
 }
 
-/** Removes the lock if it still is `stale`: between reading and removing, another may have taken it over. */
-async function removeStale(path: string, stale: string): Promise<void> {
-  const aside = `${path}.${randomBytes(6).toString('hex')}`
+/**
+ * Removes the lock if it still is `stale`. One at a time: between reading and removing, another may have taken
+ * it over. `reference` is a file made just now, by which the age of what a killed process left is told.
+ */
+async function removeStale(path: string, stale: string, reference: string): Promise<void> {
+  const guard = `${path}.takeover`
   try {
-    await rename(path, aside)
+    await mkdir(guard)
   } catch (error) {
-    if (hasErrno(error, 'ENOENT')) return
-    throw error
+    if (!hasErrno(error, 'EEXIST')) throw error
+    await delay(pauseMs)
+    const [made, now] = await Promise.all([modifiedAt(guard), modifiedAt(reference)])
+    if (now - made > guardMs) await rmdir(guard).catch(() => {})
+    return
   }
-  if ((await readBounded(aside, 1024)) !== stale) await linked(aside, path)
-  await rm(aside, { force: true })
+  try {
+    if ((await readBounded(path, 1024)) === stale) await rm(path)
+  } finally {
+    await rmdir(guard)
+  }
+}
+
+async function modifiedAt(path: string): Promise<number> {
+  const info = await stat(path).catch(() => undefined)
+  return info?.mtimeMs ?? Number.POSITIVE_INFINITY
 }
 
 async function release(path: string, mine: string): Promise<void> {
