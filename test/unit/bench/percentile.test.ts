@@ -13,7 +13,7 @@ t.test('percentiles lie between samples, by straight line', async (t) => {
 
 t.test(
   'a percentile is between the smallest and the largest sample, grows with its share, and needs no order',
-  async () => {
+  async (t) => {
     const samples = fc.array(fc.double({ min: -1e6, max: 1e6, noNaN: true }), { minLength: 1, maxLength: 40 })
     const share = fc.double({ min: 0, max: 1, noNaN: true })
     fc.assert(
@@ -29,5 +29,6 @@ t.test(
         )
       }),
     )
+    t.pass('held for every list that was tried')
   },
 )
