@@ -12,6 +12,10 @@ const needed = {
   unshare: 'util-linux',
   setpriv: 'util-linux',
   flock: 'util-linux',
+  // Its library makes a VM's clock wrong.
+  faketime: 'faketime',
+  sysctl: 'procps',
+  ss: 'iproute2',
 } as const
 
 /** The packages behind those of `programs` that `find` does not know, without repetition. */
