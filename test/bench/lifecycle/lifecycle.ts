@@ -16,7 +16,7 @@ const leastFloors = 5
 /** The whole life of a VM, in figures. */
 export const lifecycle: Bench = {
   name: 'lifecycle',
-  about: 'boots, leaves, sidecar kills, power cuts, and what the agent costs; about 15 minutes',
+  about: 'boots, leaves, sidecar kills, power cuts, and what the agent costs; about 12 minutes',
   async run(deps) {
     const { n, progress, signal } = deps
     const stage = await createStage(deps)
