@@ -37,13 +37,13 @@ export interface ConvergeDeps {
   readonly broken: (task: Task, error: MooringError) => void
   /** Whether to give up: nothing that this machine does can help. */
   readonly fatal: (error: MooringError) => boolean
-  /** How long a machine that is as it should be is left alone. @defaultValue 5 s */
+  /** How long a machine that is as it should be is left alone. @defaultValue 15 s: what the agent itself breaks or mends wakes it at once */
   readonly recheckMs?: number
   readonly random?: () => number
 }
 
 export function createConverge(deps: ConvergeDeps): Converge {
-  const { tasks, board, clock, log, recheckMs = 5_000, random = Math.random } = deps
+  const { tasks, board, clock, log, recheckMs = 15_000, random = Math.random } = deps
   let wakeUp = new AbortController()
 
   async function perform(task: Task, signal: AbortSignal): Promise<MooringError | undefined> {
