@@ -37,7 +37,7 @@ export interface ConvergeDeps {
   readonly broken: (task: Task, error: MooringError) => void
   /** Whether to give up: nothing that this machine does can help. */
   readonly fatal: (error: MooringError) => boolean
-  /** How long a machine that is as it should be is left alone. @defaultValue 15 s: what the agent itself breaks or mends wakes it at once */
+  /** How long a machine at rest is left alone; what changes on it by the agent wakes it. @defaultValue 15 s */
   readonly recheckMs?: number
   readonly random?: () => number
 }
