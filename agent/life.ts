@@ -153,6 +153,8 @@ export function createLife(deps: LifeDeps): Life {
         return await follow(stopWork)
       } finally {
         stop.removeEventListener('abort', onStop)
+        // Nobody is left to carry these out.
+        for (const turn of turns.splice(0)) if (turn.kind === 'wish') turn.done('left')
         mayTalk.abort()
         tell()
         forget()

@@ -89,6 +89,8 @@ export function createResident(deps: ResidentDeps): RunningAgent {
   }
 
   function life(): Life {
+    if (board.conditions().some(({ type }) => type === 'Drained'))
+      board.set('Drained', 'False', 'NotDraining')
     const joined = Promise.withResolvers<void>()
     const tasks: readonly Task[] = [
       createPreflightTask({
@@ -156,6 +158,9 @@ export function createResident(deps: ResidentDeps): RunningAgent {
     const takeBack = async () => {
       // Each failure is in the log, and leaving goes on: the machine may be about to be switched off.
       await converge.undo(AbortSignal.timeout(undoMs)).catch(() => {})
+      // Else the next life would count as captured as soon as its Envoy is ready.
+      monitor.broken('envoy')
+      monitor.broken('capture')
     }
     const leave = createLeave({
       ...{ stream, board, clock, log, drain: machine.drain, hurry: signals.hurry },

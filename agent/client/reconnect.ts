@@ -30,7 +30,9 @@ export function afterStream(end: StreamEnd, failures: number): Reconnect {
   const cap = Math.min(longestMs, firstMs * 2 ** Math.min(failures, 10))
   if (end.error === 'KEY_REVOKED' || end.closeCode === closeCodes.revoked) return { kind: 'revoked' }
   if (end.error === 'UNAUTHENTICATED' || end.error === 'KEY_UNKNOWN') {
-    return { kind: 'renew', fromMs: 0, toMs: cap, why: 'the controller does not accept the certificate' }
+    const why = 'the controller does not accept the certificate'
+    // Each is a join; where one does not help, many more will not.
+    return { kind: 'renew', fromMs: 0, toMs: Math.min(60_000, cap * 2 ** Math.min(failures, 6)), why }
   }
   if (end.closeCode === closeCodes.replaced) {
     const why = 'another agent holds a stream with the identity of this VM'

@@ -4,8 +4,13 @@
  * environment alone, which is read before the first line of a program.
  */
 const [, , command] = process.argv
+const settledMs = 20_000
 const lean = { BUN_JSC_useJIT: '0' }
 if (command === 'run' && process.env.BUN_JSC_useJIT === undefined && process.execve !== undefined) {
   process.execve(process.execPath, [process.execPath, ...process.argv.slice(2)], { ...process.env, ...lean })
 }
+
+// What only the start needed is given back when the agent has settled.
+const { Bun } = globalThis as { Bun?: { gc(force: boolean): void } }
+setTimeout(() => Bun?.gc(true), settledMs).unref()
 await import('../../agent/main.ts')

@@ -73,6 +73,18 @@ t.test('leave and join by the command line', async (t) => {
   t.equal(controller.joins[1]?.evidence.method, 'renew')
 })
 
+t.test('two who ask at once are both answered', async (t) => {
+  const { controller, vm } = await world(t)
+  vm.start()
+  await waitFor(() => controller.open.length === 1, { what: 'a stream', onTimeout: vm.log })
+  const answers = await Promise.all([vm.agent('leave'), vm.agent('leave')])
+  for (const { code, stdout } of answers) {
+    t.equal(code, 0)
+    t.match(stdout, /left/)
+  }
+  t.equal(farewells(controller).filter((kind) => kind === 'left').length, 1)
+})
+
 t.test('drain holds: drained, and still there', async (t) => {
   const { controller, vm } = await world(t)
   vm.start()

@@ -127,3 +127,12 @@ t.test('a workload token is renewed before two thirds of its life, without joini
   })
   t.equal(controller.joins.length, 1)
 })
+
+t.test('facts about the machine are told once, after the boot', async (t) => {
+  const { controller, vm } = await world(t)
+  const facts = await waitFor(() => controller.heard.find(({ kind }) => kind === 'facts'), {
+    what: 'facts',
+    onTimeout: vm.log,
+  })
+  t.match(facts, { facts: { 'os.kernel': /\d/, 'memory.mb': /^\d+$/ } })
+})
