@@ -7,7 +7,6 @@ import type { Observer } from '../world/watch/observer.ts'
 import type { EndpointEvent } from '../world/watch/peer.ts'
 import { opened } from '../world/watch/peer.ts'
 import type { World } from '../world/world.ts'
-import type { Dice } from './dice.ts'
 import type { Window } from './windows.ts'
 
 /** A server of the herd. */
@@ -27,7 +26,7 @@ export interface Herd {
   leave(animal: Animal): Promise<void>
   comeBack(animal: Animal): Promise<void>
   drain(animal: Animal): Promise<void>
-  drainWithoutAgent(animal: Animal): Promise<void>
+  drainWithoutAgent(animal: Animal, pauses: { afterMs: number; awayMs: number }): Promise<void>
   remove(animal: Animal): Promise<void>
   killAgent(animal: Animal, pauseMs: number): Promise<void>
   killController(pauseMs: number): Promise<void>
@@ -42,7 +41,6 @@ export interface Herd {
 
 export interface HerdDeps {
   readonly world: World
-  readonly dice: Dice
   /** What a peer's Envoy knows of the servers. */
   readonly endpoints: Observer<EndpointEvent>
   readonly windows: Window[]
@@ -166,12 +164,12 @@ export function createHerd(deps: HerdDeps): Herd {
       await phaseIs(animal, 'left')
       await bury(animal)
     },
-    async drainWithoutAgent(animal) {
+    async drainWithoutAgent(animal, { afterMs, awayMs }) {
       take(animal)
       await ask('a drain', () => operator.drain(animal.id))
-      await sleep(deps.dice.between(0, 1_500))
+      await sleep(afterMs)
       await animal.member.killAgent()
-      await sleep(deps.dice.between(0, 7_000))
+      await sleep(awayMs)
       await animal.member.startAgent()
       await phaseIs(animal, 'left')
       await bury(animal)

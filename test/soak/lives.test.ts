@@ -1,11 +1,13 @@
 import { readdir, readFile, readlink } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { entriesIn } from '../world/entries.ts'
+import { tail } from '../world/member.ts'
 import { sceneLine } from '../world/scene.ts'
 import { waitFor } from '../world/waiting.ts'
 import { watchEndpoints } from '../world/watch/peer.ts'
-import { createWorld } from '../world/world.ts'
+import { createWorld, type World } from '../world/world.ts'
 import { createDice } from './dice.ts'
 import { createHerd, type Herd } from './herd.ts'
 import { createWatchman } from './watchman.ts'
@@ -23,13 +25,13 @@ t.test(`random lives with random faults: ${minutes} minutes, MOORING_SOAK_SEED=$
   const dice = createDice(seed)
   const began = performance.now()
   const since = () => `${((performance.now() - began) / 1000).toFixed(1)} s`
-  const world = await createWorld({ name: 'soak' })
+  const world = await createWorld({ name: 'soak', servers: { liveness: { graceSeconds: 30 } } })
   t.teardown(() => world.close())
   const caller = await world.boot('caller', 'clients')
   const endpoints = watchEndpoints(caller.vm, { filter: 'echo' })
   t.teardown(() => endpoints.stop())
   const windows: Window[] = []
-  const herd = createHerd({ world, dice, endpoints, windows })
+  const herd = createHerd({ world, endpoints, windows })
   for (let i = 0; i < 3; i++) await herd.boot()
 
   const load = world.load(caller, {
@@ -39,6 +41,7 @@ t.test(`random lives with random faults: ${minutes} minutes, MOORING_SOAK_SEED=$
   })
   await load.firstOk
   let wrong = false
+  let logs: Promise<readonly string[]> | undefined
   const watchman = createWatchman({
     operator: world.operator,
     load,
@@ -47,6 +50,8 @@ t.test(`random lives with random faults: ${minutes} minutes, MOORING_SOAK_SEED=$
     leastServers,
     onComplaint(text) {
       wrong = true
+      // At once: a VM that leaves takes its log along.
+      logs ??= logEnds(world)
       t.comment(`${since()} WRONG: ${text}`)
     },
   })
@@ -74,6 +79,7 @@ t.test(`random lives with random faults: ${minutes} minutes, MOORING_SOAK_SEED=$
   const summary = await load.stop()
   await watchman.stop()
 
+  for (const line of (await logs) ?? []) t.comment(line)
   t.same(watchman.complaints, [], 'nothing went wrong')
   t.ok(watchman.looks > 0, `${watchman.looks} looks, transitions: ${[...watchman.transitions].join(' ')}`)
   t.ok(
@@ -130,35 +136,43 @@ function chooseDeed(herd: Herd, dice: ReturnType<typeof createDice>): Deed {
   if (animals.length <= leastServers) return { names: ['boot'], run: () => herd.boot() }
   const victim = dice.pick(animals)
   const other = dice.pick(animals.filter((animal) => animal !== victim))
+  // All thrown here: two deeds at a time would throw in an order that no seed repeats.
+  const shortMs = dice.between(0, 3_000)
+  const otherMs = dice.between(0, 3_000)
+  const downMs = dice.between(0, 4_000)
+  const longMs = dice.between(6_000, 10_000)
+  const flapMs = dice.between(300, 9_000)
+  const interrupted = { afterMs: dice.between(0, 1_500), awayMs: dice.between(0, 7_000) }
+  const afterwards = dice.chance(0.5) ? 'boots' : 'is replaced'
   const tended: readonly [string, () => Promise<void>][] = [
-    ['kill-controller', () => herd.killController(dice.between(0, 4_000))],
+    ['kill-controller', () => herd.killController(downMs)],
     ['kill-istiod', () => herd.killIstiod()],
   ]
   const harmless: [string, () => Promise<void>][] = [
     ['leave', () => herd.leave(victim)],
     ['come-back', () => herd.comeBack(victim)],
     ['drain', () => herd.drain(victim)],
-    ['drain-without-agent', () => herd.drainWithoutAgent(victim)],
+    ['drain-without-agent', () => herd.drainWithoutAgent(victim, interrupted)],
     ['remove', () => herd.remove(victim)],
-    ['kill-agent', () => herd.killAgent(victim, dice.between(0, 3_000))],
+    ['kill-agent', () => herd.killAgent(victim, shortMs)],
+    // Longer than a VM may be silent: its endpoint is closed, though it serves.
+    ['kill-agent-long', () => herd.killAgent(victim, longMs)],
     ...tended,
   ]
   if (animals.length < most) harmless.push(['boot', () => herd.boot()], ['boot', () => herd.boot()])
   const costly: readonly [string, () => Promise<void>][] = [
     ['kill-pilot-agent', () => herd.killSidecar(victim, 'pilotAgent')],
     ['kill-envoy', () => herd.killSidecar(victim, 'envoy')],
-    ['flap-link', () => herd.flapLink(victim, dice.between(300, 9_000))],
-    ['cut-power', () => herd.cutPower(victim, dice.chance(0.5) ? 'boots' : 'is replaced')],
+    ['flap-link', () => herd.flapLink(victim, flapMs)],
+    ['cut-power', () => herd.cutPower(victim, afterwards)],
     ['evict', () => herd.evict(victim)],
-    // Longer than a VM may be silent: its endpoint is closed, though it serves.
-    ['kill-agent-long', () => herd.killAgent(victim, dice.between(6_000, 10_000))],
   ]
   if (dice.chance(0.35)) return alone(dice.pick(costly))
   const [name, run] = dice.pick(harmless)
   if (tended.some(([tender]) => tender === name) || dice.chance(0.5)) return alone([name, run])
   const seconds: readonly [string, () => Promise<void>][] =
     animals.length > leastServers + 1
-      ? [...tended, ['kill-agent', () => herd.killAgent(other, dice.between(0, 3_000))]]
+      ? [...tended, ['kill-agent', () => herd.killAgent(other, otherMs)]]
       : tended
   const [also, disturb] = dice.pick(seconds)
   const pauseMs = dice.between(0, 3_000)
@@ -176,6 +190,13 @@ function alone([name, run]: readonly [string, () => Promise<void>]): Deed {
 async function together(deeds: readonly Promise<unknown>[]): Promise<void> {
   const failed = (await Promise.allSettled(deeds)).find((result) => result.status === 'rejected')
   if (failed !== undefined) throw failed.reason
+}
+
+/** The last lines of the logs of the controller and of every agent. */
+async function logEnds({ network, controller }: World): Promise<readonly string[]> {
+  const files = [controller.logFile, ...network.vms.map(({ root }) => join(root, 'agent.log'))]
+  const texts = await Promise.all(files.map((file) => tail(file, 6_000)))
+  return texts.flatMap((text, i) => [`--- ${files[i]}`, ...text.split('\n').slice(1)])
 }
 
 /** Programs of this machine that run from a folder, or were started with its name. */
