@@ -124,8 +124,16 @@ export function createLife(deps: LifeDeps): Life {
     async run(stop) {
       const mayWork = new AbortController()
       const mayTalk = new AbortController()
-      const forget = stream.onMessage(take)
-      const tell = board.onChange(() => stream.send({ kind: 'status', status: board.report() }))
+      let isSaid = true
+      const say = () => {
+        isSaid = stream.send({ kind: 'status', status: board.report() })
+      }
+      const tell = board.onChange(say)
+      const forget = stream.onMessage((message) => {
+        // What changed between the hello and its welcome is in neither.
+        if (message.kind === 'welcome' && !isSaid) say()
+        take(message)
+      })
       const onStop = () => push({ kind: 'wish', wish: { reason: 'shutdown', after: 'leave' }, done() {} })
       const ended = (what: string) => (error: unknown) => {
         if (isMooringError(error, 'KEY_REVOKED')) push({ kind: 'revoked' })

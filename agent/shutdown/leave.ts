@@ -86,7 +86,8 @@ export function createLeave(deps: LeaveDeps): Leave {
 
   async function drained(quietMs: number, deadlineMs: number): Promise<DrainResult> {
     const nothing: DrainResult = { result: 'quiet', openRequests: 0, openConnections: 0 }
-    if (!deps.serving()) return nothing
+    // An agent that was just started has not adopted its sidecar yet: Envoy itself is asked, for half a second.
+    if (!deps.serving() && !deps.joined()) return nothing
     try {
       return await deps.drain.run({ quietMs, deadlineMs, signal: hurry })
     } catch (error) {
