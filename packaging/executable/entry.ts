@@ -10,7 +10,7 @@ if (command === 'run' && process.env.BUN_JSC_useJIT === undefined && process.exe
   process.execve(process.execPath, [process.execPath, ...process.argv.slice(2)], { ...process.env, ...lean })
 }
 
-// What only the start needed is given back when the agent has settled.
-const { Bun } = globalThis as { Bun?: { gc(force: boolean): void } }
-setTimeout(() => Bun?.gc(true), settledMs).unref()
+// What only the start needed is given back when the agent has settled: 1 MB of 10.
+const { Bun } = globalThis as { Bun?: { shrink?(): void } }
+setTimeout(() => Bun?.shrink?.(), settledMs).unref()
 await import('../../agent/main.ts')
