@@ -6,7 +6,7 @@ import path from 'node:path'
 import { errorText } from '../shared/errors.ts'
 import { type Command, parseCommand } from './run/command.ts'
 import { runFile } from './run/file-process.ts'
-import { meshObstacle, prepareMesh } from './run/preparation.ts'
+import { meshObstacle, prepareAgent, prepareMesh } from './run/preparation.ts'
 import { createReport, type Report } from './run/report.ts'
 import { schedule } from './run/schedule.ts'
 import { select, type TestFile } from './run/selection.ts'
@@ -63,6 +63,10 @@ async function runAll(command: Command, out: Report): Promise<{ total: Tally; co
   const light = files.filter((file) => file.weight === 'light')
   const mesh = files.filter((file) => file.weight === 'mesh')
 
+  if (light.some((file) => file.path.startsWith('test/integration/agent/'))) {
+    // A failure shows in those tests, which build it too.
+    await prepareAgent(preparation(out), interrupt.signal).catch((error) => out.title(errorText(error)))
+  }
   const results = [await runGroup('Unit and integration tests', light, command.jobs, command, out)]
   if (mesh.length > 0 && command.withoutMesh) results.push(leaveOut(mesh))
   else if (mesh.length > 0) {

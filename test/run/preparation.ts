@@ -21,15 +21,36 @@ export function meshObstacle(deps: Pick<PreparationDeps, 'platform' | 'uid'>): s
   return undefined
 }
 
-const steps = [
-  { title: 'Building the agent executable', script: 'packaging/executable/build.ts', args: [] },
-  { title: 'Fetching the parts of the real mesh', script: 'test/testbed/main.ts', args: ['fetch'] },
-] as const
+interface Step {
+  readonly title: string
+  readonly script: string
+  readonly args: readonly string[]
+}
+
+const agent: Step = {
+  title: 'Building the agent executable',
+  script: 'packaging/executable/build.ts',
+  args: [],
+}
+const parts: Step = {
+  title: 'Fetching the parts of the real mesh',
+  script: 'test/testbed/main.ts',
+  args: ['fetch'],
+}
+
+/** Builds what the tests of the agent's executable run: once, before several of them want it at a time. */
+export function prepareAgent(deps: PreparationDeps, signal: AbortSignal): Promise<void> {
+  return prepare([agent], deps, signal)
+}
 
 /** Builds and fetches what the real-mesh tests use. Quick when everything is in the cache. */
 export async function prepareMesh(deps: PreparationDeps, signal: AbortSignal): Promise<void> {
   const obstacle = meshObstacle(deps)
   if (obstacle !== undefined) throw new MooringError('CONFIG_INVALID', { detail: obstacle })
+  await prepare([agent, parts], deps, signal)
+}
+
+async function prepare(steps: readonly Step[], deps: PreparationDeps, signal: AbortSignal): Promise<void> {
   for (const { title, script, args } of steps) {
     deps.title(title)
     const code = await run(deps, [script, ...args], signal)
