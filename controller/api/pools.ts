@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox'
+import { closed } from '../../shared/api/closed.ts'
 import { PoolSpec, PoolView } from '../../shared/api/operator.ts'
 import { limits } from '../../shared/api/wire.ts'
 import type { Clock } from '../../shared/clock.ts'
@@ -11,7 +12,6 @@ import type { Serial } from '../join/serial.ts'
 import { checkPool } from '../mesh/pool-check.ts'
 import type { ResourceStore, Stored } from '../store/resource-store.ts'
 import { type App, audited, NameParams, NoContent, operator, principalOf } from './app.ts'
-import { closed } from './closed.ts'
 import { checkPoolChange, checkPoolRules } from './pool-rules.ts'
 
 export interface PoolRoutesDeps {

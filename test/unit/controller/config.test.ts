@@ -3,11 +3,11 @@ import { resolve } from 'node:path'
 import t from 'tap'
 import { Value } from 'typebox/value'
 import { parse } from 'yaml'
-import { closed } from '../../../controller/api/closed.ts'
 import { checkPoolRules } from '../../../controller/api/pool-rules.ts'
 import { Config, environmentNames, hostAndPort, loadConfig, readConfig } from '../../../controller/config.ts'
 import { checkPool } from '../../../controller/mesh/pool-check.ts'
 import { effectivePool, poolDefaults } from '../../../controller/mesh/pool-defaults.ts'
+import { closed } from '../../../shared/api/closed.ts'
 import { Pool } from '../../../shared/api/operator.ts'
 
 const docs = resolve(import.meta.dirname, '../../../docs')

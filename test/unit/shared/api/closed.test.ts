@@ -1,7 +1,7 @@
 import t from 'tap'
 import { type TSchema, Type } from 'typebox'
 import { Value } from 'typebox/value'
-import { closed } from '../../../../controller/api/closed.ts'
+import { closed } from '../../../../shared/api/closed.ts'
 import { PoolSpec } from '../../../../shared/api/operator.ts'
 import { loopbackPool } from '../../../fakes/controller.ts'
 
