@@ -48,7 +48,7 @@ export interface FakeController {
   readonly joins: readonly JoinRequest[]
   /** Every message that came up, in order, of all streams. */
   readonly heard: readonly Up[]
-  /** VMs whose streams are open. */
+  /** VMs whose streams are open and were welcomed. */
   readonly open: readonly string[]
   /** How many streams were opened so far. */
   readonly opened: number
@@ -79,6 +79,7 @@ export async function createFakeController(options: FakeControllerOptions = {}):
   const joins: JoinRequest[] = []
   const heard: Up[] = []
   const streams = new Map<WebSocket, string>()
+  const welcomed = new WeakSet<WebSocket>()
   const connections = new Set<TLSSocket>()
   const nonces = new Set<string>()
   let opened = 0
@@ -88,7 +89,8 @@ export async function createFakeController(options: FakeControllerOptions = {}):
     now: Date.now,
     join: () => 'answer',
     heartbeatMs: 200,
-    lostAfterMs: 1_000,
+    // A machine that stalls for some seconds loses no stream; who tests a loss sets less.
+    lostAfterMs: 60_000,
     silent: false,
     stream: () => 'take',
     orderly: true,
@@ -146,6 +148,7 @@ export async function createFakeController(options: FakeControllerOptions = {}):
   function answer(stream: WebSocket, message: Up): void {
     const tell = (down: Down) => stream.send(JSON.stringify(down))
     if (message.kind === 'hello') {
+      welcomed.add(stream)
       tell({
         kind: 'welcome',
         wire: wireVersion,
@@ -269,7 +272,7 @@ export async function createFakeController(options: FakeControllerOptions = {}):
     joins,
     heard,
     get open() {
-      return [...streams.values()]
+      return [...streams].filter(([stream]) => welcomed.has(stream)).map(([, vm]) => vm)
     },
     get opened() {
       return opened

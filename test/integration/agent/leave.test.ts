@@ -116,7 +116,10 @@ t.test('a shutdown that a killed agent began is finished, and the VM comes back'
   await waitFor(() => controller.open.length === 1, { what: 'a stream', onTimeout: vm.log })
   const order = { kind: 'drain', deadlineMs: 1_000, quietMs: 100, lastEndpoint: false, after: 'leave' }
   controller.send({ ...order, reason: 'shutdown' })
-  await waitFor(() => controller.opened === 2, { what: 'another life', onTimeout: vm.log })
+  await waitFor(() => controller.joins.length === 2 && controller.open.length === 1, {
+    what: 'another life',
+    onTimeout: vm.log,
+  })
   t.same(farewells(controller), ['drained', 'left'])
   t.equal(controller.joins[1]?.evidence.method, 'renew')
 })

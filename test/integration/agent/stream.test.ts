@@ -1,11 +1,15 @@
 import t, { type Test } from 'tap'
 import { closeCodes } from '../../../shared/api/stream.ts'
-import { createFakeController, type FakeController } from '../../fakes/stand-in-controller.ts'
+import { type Conduct, createFakeController, type FakeController } from '../../fakes/stand-in-controller.ts'
 import { waitFor } from '../../world/waiting.ts'
 import { createTestVm, type TestVm } from './vm.ts'
 
-async function world(t: Test): Promise<{ controller: FakeController; vm: TestVm }> {
+async function world(
+  t: Test,
+  conduct: Partial<Conduct> = {},
+): Promise<{ controller: FakeController; vm: TestVm }> {
   const controller = await createFakeController()
+  Object.assign(controller.conduct, conduct)
   const vm = await createTestVm({ controller })
   t.teardown(() => Promise.all([vm.close(), controller.close()]))
   vm.start()
@@ -27,7 +31,7 @@ t.test('a stream that is cut is opened again, with its status', async (t) => {
 })
 
 t.test('a controller that says nothing any more is left for a new stream', async (t) => {
-  const { controller, vm } = await world(t)
+  const { controller, vm } = await world(t, { lostAfterMs: 1_000 })
   controller.conduct.silent = true
   await waitFor(() => controller.opened >= 2, { what: 'another stream', onTimeout: vm.log })
   controller.conduct.silent = false
