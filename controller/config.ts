@@ -9,8 +9,9 @@ const shut = { additionalProperties: false } as const
 const Path = Type.String({ minLength: 2, maxLength: 4096, pattern: '^/' })
 const Listen = (value: string) => Type.String({ maxLength: 300, pattern: '^.+:\\d{1,5}$', default: value })
 const Count = (value: number, minimum = 1) => Type.Integer({ minimum, maximum: 10_000_000, default: value })
-const Ttl = (value: number, minimum: number) =>
-  Type.Integer({ minimum, maximum: 366 * 86_400, default: value })
+/** Less than a minute would leave no time to renew in. */
+const Ttl = (value: number, maximum: number) => Type.Integer({ minimum: 60, maximum, default: value })
+const day = 86_400
 const Tree = Type.Record(Type.String({ maxLength: 128 }), Type.Unknown(), { default: {} })
 const Environment = Type.Record(
   Type.String({ pattern: '^[A-Z][A-Z0-9_]{0,127}$' }),
@@ -73,7 +74,11 @@ export const Config = Type.Object(
       { ...shut, default: {} },
     ),
     certificates: Type.Object(
-      { agentTtlSeconds: Ttl(86_400, 300), tokenTtlSeconds: Ttl(3600, 600) },
+      {
+        agentTtlSeconds: Ttl(day, 366 * day),
+        tokenTtlSeconds: Ttl(3600, day),
+        workloadTtlSeconds: Ttl(3600, 7 * day),
+      },
       { ...shut, default: {} },
     ),
     fleet: Type.Object(

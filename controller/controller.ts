@@ -17,7 +17,6 @@ import { createJoin } from './join/join.ts'
 import { createSerial } from './join/serial.ts'
 import { createThrottle } from './join/throttle.ts'
 import type { Mesh } from './mesh/mesh.ts'
-import { poolDefaults } from './mesh/pool-defaults.ts'
 import type { StandaloneMeshDeps } from './mesh/standalone/standalone.ts'
 import { createMetrics } from './metrics.ts'
 import { controllerHosts, urlHost } from './network.ts'
@@ -125,7 +124,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
     proxyConfig: config.sidecar.proxyConfig,
     istiodEnvironment: config.mesh.istiod.environment,
     sidecarEnvironment: config.sidecar.environment,
-    maxCertificateTtlSeconds: poolDefaults.certificateTtlSeconds,
+    certificateTtlSeconds: config.certificates.workloadTtlSeconds,
     artifacts: artifacts.list,
     declared: declared.current,
     proc: deps.proc,
@@ -178,7 +177,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
       trustDomain: config.mesh.trustDomain,
       network: config.mesh.network,
       agentCertificateMs: config.certificates.agentTtlSeconds * 1000,
-      workloadMs: (config.certificates.tokenTtlSeconds + poolDefaults.certificateTtlSeconds) * 1000,
+      workloadMs: (config.certificates.tokenTtlSeconds + config.certificates.workloadTtlSeconds) * 1000,
       deadlineMs: limits.joinSeconds * 1000,
     },
   })

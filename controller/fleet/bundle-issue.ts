@@ -32,7 +32,7 @@ export function createBundleIssue(deps: BundleIssueDeps): BundleIssue {
     const request = { namespace, serviceAccount, vm, ttlSeconds: tokenTtlSeconds }
     const token = await effects.run('token-minted', () => mesh.mint(request, signal))
     // Written before the token is out: a certificate may be had with it until its last moment.
-    await wishes.certificateUntil(vm, token.expiresAt + termsOf(pool).certificateTtlMs)
+    await wishes.certificateUntil(vm, token.expiresAt + termsOf(pool, mesh.facts()).certificateTtlMs)
     return bundle({ vm, record, poolName, pool, facts: mesh.facts(), token })
   }
 }

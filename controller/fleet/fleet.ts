@@ -119,7 +119,7 @@ export function createFleet(deps: FleetDeps): Fleet {
   const chronicle = createChronicle(deps)
   const inventory = createInventory({ mesh, effects })
   const roster = createRoster({ store, network: () => mesh.facts().network, changed: rosterChanged })
-  const wishes = createWishes({ store, effects, clock })
+  const wishes = createWishes({ store, mesh, effects, clock })
   const issueBundle = createBundleIssue({ store, mesh, effects, wishes, tokenTtlSeconds })
   const upkeep = createUpkeep({ store, inventory, roster, log })
   const queue = createQueue({
@@ -151,7 +151,7 @@ export function createFleet(deps: FleetDeps): Fleet {
     takeover: createTakeover({
       clock,
       lastHeard: (vm) => liveness.hearing(vm).lastHeard,
-      heartbeatMs: (vm) => termsOf(roster.pool(roster.vm(vm)?.pool ?? '')).heartbeatMs,
+      heartbeatMs: (vm) => termsOf(roster.pool(roster.vm(vm)?.pool ?? ''), mesh.facts()).heartbeatMs,
       cloned: chronicle.cloned,
     }),
     changed: (vm, urgency) => {
@@ -301,7 +301,7 @@ export function createFleet(deps: FleetDeps): Fleet {
       const record = roster.vm(vm)
       const view = viewOf(vm)
       if (record === undefined || view === undefined) return undefined
-      const terms = termsOf(roster.pool(record.pool))
+      const terms = termsOf(roster.pool(record.pool), mesh.facts())
       const hearing = liveness.hearing(vm)
       return explain({ vm, record, terms, hearing, connected: view.connected, now: clock.now() })
     },

@@ -85,7 +85,7 @@ export function createReconcile(deps: ReconcileDeps): Reconcile {
       vm,
       record,
       pool,
-      terms: termsOf(pool),
+      terms: termsOf(pool, mesh.facts()),
       network,
       entry: own && inventory.held(own),
       eviction: inventory.held(refOf(evictionPolicy(vm, record))),

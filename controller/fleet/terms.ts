@@ -1,3 +1,4 @@
+import type { MeshFacts } from '../mesh/mesh.ts'
 import { effectivePool, poolDefaults } from '../mesh/pool-defaults.ts'
 import type { DesiredDrain, PoolRecord } from '../store/records.ts'
 
@@ -15,10 +16,13 @@ export interface Terms {
 /** How long after a drain's deadline the agent has to say that it is done: it stops the sidecar meanwhile. */
 export const drainSlackMs = 10_000
 
-/** The terms of `pool`; of a pool that is gone, the defaults. */
-export function termsOf(pool: PoolRecord | undefined): Terms {
+/** The terms of `pool` in a mesh; of a pool that is gone, the defaults. */
+export function termsOf(
+  pool: PoolRecord | undefined,
+  { certificateTtlSeconds }: Pick<MeshFacts, 'certificateTtlSeconds'>,
+): Terms {
   const effective = pool === undefined ? poolDefaults : effectivePool(pool.spec)
-  const { liveness, drain, renewWithinSeconds, certificateTtlSeconds } = effective
+  const { liveness, drain, renewWithinSeconds } = effective
   return {
     heartbeatMs: Math.round(liveness.heartbeatSeconds * 1_000),
     lostAfterMs: Math.round(liveness.lostAfterSeconds * 1_000),

@@ -3,6 +3,7 @@ import type { Clock } from '../../shared/clock.ts'
 import { isMooringError, MooringError } from '../../shared/errors.ts'
 import { hasEntry } from '../../shared/lifecycle.ts'
 import type { Effects } from '../effects.ts'
+import type { Mesh } from '../mesh/mesh.ts'
 import type { PoolRecord, VmRecord } from '../store/records.ts'
 import type { ResourceStore } from '../store/resource-store.ts'
 import { termsOf } from './terms.ts'
@@ -31,6 +32,7 @@ export interface Wishes {
 
 export interface WishesDeps {
   readonly store: ResourceStore
+  readonly mesh: Pick<Mesh, 'facts'>
   readonly effects: Effects
   readonly clock: Clock
 }
@@ -39,7 +41,7 @@ export interface WishesDeps {
 const mostTries = 20
 
 export function createWishes(deps: WishesDeps): Wishes {
-  const { store, effects, clock } = deps
+  const { store, mesh, effects, clock } = deps
 
   async function change(vm: string, make: (record: VmRecord) => VmRecord | Promise<VmRecord>): Promise<void> {
     for (let tries = 1; ; tries += 1) {
@@ -75,7 +77,10 @@ export function createWishes(deps: WishesDeps): Wishes {
           at: record.revoked?.at ?? now,
           by: wish.by,
           // A workload renews its certificate by the old one: the newest may have been issued this instant.
-          evictUntil: Math.max(record.workloadCertificateUntil, now + termsOf(pool).certificateTtlMs),
+          evictUntil: Math.max(
+            record.workloadCertificateUntil,
+            now + termsOf(pool, mesh.facts()).certificateTtlMs,
+          ),
           now: wish.now,
         }
         const isLeaving = wish.now || !hasEntry(record.phase) || record.drain?.after === 'leave'

@@ -54,7 +54,7 @@ function bundleContent({ vm, record, poolName, pool, facts }: BundleInput): Bund
       labels: { ...workloadLabels(poolName, pool.spec) },
       ...(effective.locality !== undefined && { locality: effective.locality }),
       ports: [...(effective.service?.ports ?? [])],
-      certificateTtlSeconds: effective.certificateTtlSeconds,
+      certificateTtlSeconds: facts.certificateTtlSeconds,
     },
     capture: effective.capture,
     ...(effective.probe && { probe: effective.probe }),

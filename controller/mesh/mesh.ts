@@ -29,6 +29,8 @@ export interface MeshFacts {
   readonly proxyConfig: Readonly<Record<string, unknown>>
   readonly environment: Readonly<Record<string, string>>
   readonly artifacts: readonly SidecarArtifact[]
+  /** Life of the workload certificates. */
+  readonly certificateTtlSeconds: number
 }
 
 export interface MintRequest {

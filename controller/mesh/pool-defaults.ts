@@ -18,7 +18,6 @@ export interface EffectivePool {
     readonly lostAfterSeconds: number
     readonly graceSeconds: number
   }
-  readonly certificateTtlSeconds: number
 }
 
 type ProbeTimes = 'periodSeconds' | 'timeoutSeconds' | 'failures' | 'successes'
@@ -41,14 +40,12 @@ export const poolDefaults = {
   // Longer than istiod's longest push delay (10 s), so that peers have heard before open requests are cut.
   drain: { deadlineSeconds: 30, quietSeconds: 1.5 },
   liveness: { heartbeatSeconds: 2, lostAfterSeconds: 5, graceSeconds: 300 },
-  certificateTtlSeconds: 3600,
 } as const satisfies {
   renewWithinSeconds: number
   capture: { [K in keyof Capture]: Capture[K] | readonly [] }
   probe: Record<ProbeTimes, number>
   drain: Drain
   liveness: EffectivePool['liveness']
-  certificateTtlSeconds: number
 }
 
 /** `spec` with all defaults applied. */
@@ -79,6 +76,5 @@ export function effectivePool(spec: PoolSpec): EffectivePool {
     probe: spec.probe && { ...d.probe, ...spec.probe },
     drain: { ...d.drain, ...spec.drain },
     liveness: { ...d.liveness, ...spec.liveness },
-    certificateTtlSeconds: d.certificateTtlSeconds,
   }
 }

@@ -39,6 +39,7 @@ export const fakeFacts: MeshFacts = {
   proxyConfig: {},
   environment: {},
   artifacts: [],
+  certificateTtlSeconds: 3600,
 }
 
 export function createFakeMesh(deps: { readonly clock: Clock }): FakeMesh {

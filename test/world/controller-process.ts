@@ -43,7 +43,11 @@ export interface ControllerDeps {
   /** More environment for every sidecar. */
   readonly sidecarEnvironment?: Readonly<Record<string, string>>
   /** Lives of certificates and tokens, where the defaults are too long to see their end. */
-  readonly certificates?: { readonly agentTtlSeconds?: number; readonly tokenTtlSeconds?: number }
+  readonly certificates?: {
+    readonly agentTtlSeconds?: number
+    readonly tokenTtlSeconds?: number
+    readonly workloadTtlSeconds?: number
+  }
 }
 
 interface Announcement {

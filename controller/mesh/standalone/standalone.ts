@@ -44,7 +44,8 @@ export interface StandaloneMeshDeps {
   readonly proxyConfig: ConfigTree
   readonly istiodEnvironment: Readonly<Record<string, string>>
   readonly sidecarEnvironment: Readonly<Record<string, string>>
-  readonly maxCertificateTtlSeconds: number
+  /** Life of workload certificates; istiod issues none that lives longer. */
+  readonly certificateTtlSeconds: number
   readonly artifacts: () => readonly SidecarArtifact[]
   /** `<namespace>/<service account>` of every pool. */
   readonly declared: () => ReadonlySet<string>
@@ -99,7 +100,7 @@ export async function createStandaloneMesh(deps: StandaloneMeshDeps): Promise<Me
     clusterId: deps.clusterId,
     domain: 'cluster.local',
     rootNamespace,
-    maxCertificateTtlSeconds: deps.maxCertificateTtlSeconds,
+    maxCertificateTtlSeconds: deps.certificateTtlSeconds,
     environment: deps.istiodEnvironment,
   })
 
@@ -243,6 +244,7 @@ export async function createStandaloneMesh(deps: StandaloneMeshDeps): Promise<Me
       proxyConfig: proxyConfig(deps.proxyConfig),
       environment: deps.sidecarEnvironment,
       artifacts: deps.artifacts(),
+      certificateTtlSeconds: deps.certificateTtlSeconds,
     }),
     async apply(object, signal) {
       signal.throwIfAborted()

@@ -35,7 +35,7 @@ const mesh = await createStandaloneMesh({
   istiodEnvironment: { PILOT_ENABLE_METADATA_EXCHANGE: 'false', PILOT_ENABLE_ALPN_FILTER: 'false' },
   proxyConfig: { concurrency: 1 },
   sidecarEnvironment: {},
-  maxCertificateTtlSeconds: 3600,
+  certificateTtlSeconds: 3600,
   artifacts: () => [],
   declared: () => declared,
   proc: '/proc',

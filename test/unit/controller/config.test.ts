@@ -86,6 +86,8 @@ const wrong: readonly (readonly [string, string, RegExp])[] = [
   ['a misspelt required key', 'mesh: {istiod: {binari: /y}}', /unknown key mesh\.istiod\.binari/],
   ['another type', `${least}\nlimits: {joinsAtOnce: many}`, /limits\.joinsAtOnce must be integer/],
   ['a number out of range', `${least}\ncertificates: {agentTtlSeconds: 1}`, /certificates\.agentTtlSeconds/],
+  ['a workload life of seconds', `${least}\ncertificates: {workloadTtlSeconds: 59}`, /workloadTtlSeconds/],
+  ['a workload life of months', `${least}\ncertificates: {workloadTtlSeconds: 604801}`, /workloadTtlSeconds/],
   ['an unknown mode', 'mesh: {mode: istio, istiod: {binary: /x}}', /mesh\.mode/],
   ['a list', '- a', /keys and values/],
   ['no YAML', 'a: [', /config: /],
@@ -97,6 +99,11 @@ for (const [name, text, detail] of wrong) {
     t.throws(() => readConfig(text, {}), { code: 'CONFIG_INVALID', detail })
   })
 }
+
+t.test('lives of a minute can be had', async (t) => {
+  const lives = { agentTtlSeconds: 60, tokenTtlSeconds: 60, workloadTtlSeconds: 60 }
+  t.same(readConfig(JSON.stringify({ ...parse(least), certificates: lives }), {}).certificates, lives)
+})
 
 t.test('a variable that is no number is refused by its name', async (t) => {
   const environment = { MOORING_LIMITS_JOINS_AT_ONCE: '3x' }

@@ -5,6 +5,7 @@ import { termsOf } from '../../../../controller/fleet/terms.ts'
 import type { VmRecord } from '../../../../controller/store/records.ts'
 import { type Condition, type ConditionType, conditionTypes } from '../../../../shared/conditions.ts'
 import { phases } from '../../../../shared/lifecycle.ts'
+import { fakeFacts } from '../../../fakes/mesh.ts'
 import { now, record, webPool } from './situations.ts'
 
 const condition = (
@@ -18,7 +19,7 @@ function ask(changes: Partial<VmRecord>, more: Partial<ExplainInput> = {}) {
   return explain({
     vm: 'vm-1',
     record: record({ phaseSince: now - 45_000, ...changes }),
-    terms: termsOf(webPool),
+    terms: termsOf(webPool, fakeFacts),
     hearing: { state: 'alive', lastHeard: now - 1_000 },
     connected: true,
     now,

@@ -5,6 +5,7 @@ import { termsOf } from '../../../../controller/fleet/terms.ts'
 import { refOf } from '../../../../controller/mesh/objects.ts'
 import type { PoolRecord, VmRecord } from '../../../../controller/store/records.ts'
 import type { AgentStatus } from '../../../../shared/api/stream.ts'
+import { fakeFacts } from '../../../fakes/mesh.ts'
 
 /** The moment at which these situations are. */
 export const now = 1_800_000_000_000
@@ -74,7 +75,7 @@ export function situation(changes: Partial<Situation> = {}): Situation {
   return {
     vm: 'vm-1',
     record: record(),
-    terms: termsOf(pool),
+    terms: termsOf(pool, fakeFacts),
     network: '',
     entry: undefined,
     eviction: undefined,

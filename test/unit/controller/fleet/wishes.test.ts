@@ -7,13 +7,14 @@ import { createSqliteStore } from '../../../../controller/store/sqlite.ts'
 import { MooringError } from '../../../../shared/errors.ts'
 import { silentLog } from '../../../../shared/log.ts'
 import { createFakeClock } from '../../../fakes/clock.ts'
+import { createFakeMesh } from '../../../fakes/mesh.ts'
 import { record } from './situations.ts'
 
 async function wishing(changes: Partial<VmRecord> = {}) {
   const clock = createFakeClock()
   const store = createSqliteStore({ database: openDatabase({ file: ':memory:' }), log: silentLog })
   await store.commit([{ put: 'vm', name: 'vm-1', value: record({ phase: 'ready', ...changes }) }])
-  const wishes = createWishes({ store, clock, effects: createEffects() })
+  const wishes = createWishes({ store, clock, mesh: createFakeMesh({ clock }), effects: createEffects() })
   const stored = async () => (await store.get('vm', 'vm-1'))?.value
   return { clock, store, wishes, stored }
 }

@@ -25,6 +25,7 @@ t.test('a bundle fits its schema, with all defaults in place', async (t) => {
       [9090, 9090],
     ],
   )
+  t.equal(made.workload.certificateTtlSeconds, sampleFacts.certificateTtlSeconds)
   t.equal(made.token.value, 't-1')
   t.notOk('probe' in made)
 })
@@ -56,6 +57,7 @@ t.test('the revision changes with everything but the token', async (t) => {
   const others = [
     { ...input, record: vmOf({ address: '10.0.0.12' }) },
     { ...input, vm: 'i-9' },
+    { ...input, facts: { ...sampleFacts, certificateTtlSeconds: 60 } },
     { ...input, pool: poolOf({ ...webSpec, drain: { deadlineSeconds: 31 } }) },
     { ...input, pool: poolOf({ ...webSpec, capture: { dns: false } }) },
     { ...input, facts: { ...sampleFacts, rootCertificates: 'PEM2' } },

@@ -66,4 +66,5 @@ export const sampleFacts: MeshFacts = {
   proxyConfig: { drainDuration: '45s' },
   environment: {},
   artifacts: [{ version: '1.29.1', arch: 'amd64', sha256: 'c'.repeat(64), size: 1 }],
+  certificateTtlSeconds: 3600,
 }

@@ -54,6 +54,10 @@ t.test('an agent certificate carries the VM, is for clients only and comes with 
   t.equal(certificate.validToDate.getTime(), clock.now() + day)
   t.ok(certificate.validFromDate.getTime() < clock.now(), 'counts from a little before')
   t.ok(chain.endsWith(authority.certificate))
+  const short = new X509Certificate(
+    await authority.signAgent({ vm: 'vm-1', uri, spki: key, notAfter: clock.now() + 60_000 }),
+  )
+  t.ok((short.validFromDate.getTime() + short.validToDate.getTime()) / 2 > clock.now() + 20_000)
   const other = await authority.signAgent({ vm: 'vm-1', uri, spki: key, notAfter: clock.now() + day })
   t.not(new X509Certificate(other).serialNumber, certificate.serialNumber)
 })
