@@ -1,3 +1,5 @@
+import { createEffects as createPassage, type Effects as Passage } from '../shared/effects.ts'
+
 /**
  * Everything the agent does that outlives it, by name. Each one may be the last thing this process does: the
  * next start adopts what it finds and goes on. Tests kill the agent after each of them, and take the list
@@ -38,28 +40,6 @@ export const effectNames = [
 ] as const
 export type EffectName = (typeof effectNames)[number]
 
-/** Runs effects and tells when each has happened. */
-export interface Effects {
-  run<T>(name: EffectName, effect: () => T | Promise<T>): Promise<T>
-}
-
-export interface EffectsDeps {
-  /** Called after each effect that succeeded, before its caller goes on. */
-  readonly after?: (name: EffectName) => void
-}
-
-/** The one passage through which effects go. */
-export function createEffects(deps: EffectsDeps = {}): Effects {
-  return {
-    async run(name, effect) {
-      const result = await effect()
-      deps.after?.(name)
-      return result
-    },
-  }
-}
-
-/** Whether `name` is an effect of this agent. */
-export function isEffectName(name: string): name is EffectName {
-  return (effectNames as readonly string[]).includes(name)
-}
+/** Passage of the agent's effects. */
+export type Effects = Passage<EffectName>
+export const createEffects = createPassage<EffectName>

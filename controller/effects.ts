@@ -1,3 +1,5 @@
+import { createEffects as createPassage, type Effects as Passage } from '../shared/effects.ts'
+
 /**
  * Everything the controller does to the world on a VM's behalf, by name. Each one may be the last thing this
  * process does: whatever comes after it must be made up for by the next start. Tests kill the controller
@@ -38,26 +40,9 @@ export const effectNames = [
 ] as const
 export type EffectName = (typeof effectNames)[number]
 
-/** Runs effects and tells when each has happened. */
-export interface Effects {
-  run<T>(name: EffectName, effect: () => T | Promise<T>): Promise<T>
-}
-
-export interface EffectsDeps {
-  /** Called after each effect that succeeded, before its caller goes on. */
-  readonly after?: (name: EffectName) => void
-}
-
-/** The one passage through which effects go. */
-export function createEffects(deps: EffectsDeps = {}): Effects {
-  return {
-    async run(name, effect) {
-      const result = await effect()
-      deps.after?.(name)
-      return result
-    },
-  }
-}
+/** Passage of the controller's effects. */
+export type Effects = Passage<EffectName>
+export const createEffects = createPassage<EffectName>
 
 /** Whether `name` is an effect of this controller. */
 export function isEffectName(name: string): name is EffectName {

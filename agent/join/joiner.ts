@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import type { JoinFacts } from '../../shared/api/join.ts'
 import { wireVersion } from '../../shared/api/wire.ts'
 import type { Clock } from '../../shared/clock.ts'
-import { isMooringError, MooringError } from '../../shared/errors.ts'
+import { type ErrorCode, isMooringError, MooringError } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Controller } from '../client/controller.ts'
 import type { Effects } from '../effects.ts'
@@ -34,6 +34,12 @@ export interface JoinerDeps {
 
 /** How long a shutdown waits for the answer to a join. */
 const answerMs = 5_000
+/** What the key alone cannot do, and fresh evidence may. */
+const notByKey: ReadonlySet<ErrorCode> = new Set([
+  'KEY_UNKNOWN',
+  'RENEW_TOO_LATE',
+  'METHOD_NOT_ALLOWED_BY_POOL',
+])
 
 export function createJoiner(deps: JoinerDeps): Joiner {
   const { controller, store, effects, clock, log, pool } = deps
@@ -65,7 +71,7 @@ export function createJoiner(deps: JoinerDeps): Joiner {
     try {
       return await ask(deps.renew, state, signal)
     } catch (error) {
-      if (!isMooringError(error, 'KEY_UNKNOWN') && !isMooringError(error, 'RENEW_TOO_LATE')) throw error
+      if (!isMooringError(error) || !notByKey.has(error.code)) throw error
       log.warn('the key alone is not enough any more: fresh evidence is shown', { code: error.code })
       return ask(deps.fresh, state, signal)
     }

@@ -82,18 +82,25 @@ t.test('a VM that was known renews; joins at the same time are one after the oth
 })
 
 t.test('what a renewal cannot do, fresh evidence may; what it may not, nothing does', async (t) => {
-  for (const code of ['KEY_UNKNOWN', 'RENEW_TOO_LATE'] as const) {
+  for (const code of ['KEY_UNKNOWN', 'RENEW_TOO_LATE', 'METHOD_NOT_ALLOWED_BY_POOL'] as const) {
     const { joiner, requests } = scene()
     await joiner.join(signal)
     const again = scene({ renew: code }, (await joiner.join(signal)) as State)
-    await again.joiner.join(signal)
+    const { identity } = await again.joiner.join(signal)
     t.same(methods(again.requests), ['renew', 'token'], code)
+    t.equal(identity.vm, 'vm-1')
     t.ok(requests.length > 0)
   }
   const { joiner } = scene()
   const clone = scene({ renew: 'CLONE_DETECTED' }, (await joiner.join(signal)) as State)
   await t.rejects(clone.joiner.join(signal), { code: 'CLONE_DETECTED' })
   t.same(methods(clone.requests), ['renew'])
+  const neither = scene(
+    { renew: 'METHOD_NOT_ALLOWED_BY_POOL', token: 'METHOD_NOT_ALLOWED_BY_POOL' },
+    (await joiner.join(signal)) as State,
+  )
+  await t.rejects(neither.joiner.join(signal), { code: 'METHOD_NOT_ALLOWED_BY_POOL' })
+  t.same(methods(neither.requests), ['renew', 'token'])
 })
 
 t.test('a revoked key asks for nothing, and a state of another pool is not used', async (t) => {
