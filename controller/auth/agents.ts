@@ -44,7 +44,10 @@ export function createAgents(deps: AgentsDeps): Agents {
       const spki = certificate.publicKey.export({ type: 'spki', format: 'der' })
       const keyThumbprint = createHash('sha256').update(spki).digest('hex')
       if (keyThumbprint !== record.keyThumbprint) throw refused('the VM has another key')
-      if (record.revoked !== undefined) throw new MooringError('KEY_REVOKED')
+      // One that drains before it is removed must hear, and say, how far it is: until it left it is still ours.
+      if (record.revoked !== undefined && (record.revoked.now || !hasEntry(record.phase))) {
+        throw new MooringError('KEY_REVOKED')
+      }
       if (!hasEntry(record.phase)) throw refused('the VM has left; it may join again')
       return { vm, keyThumbprint, address: canonicalAddress(socket.remoteAddress ?? '') ?? '' }
     },

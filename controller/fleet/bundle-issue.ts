@@ -1,5 +1,6 @@
 import type { Bundle } from '../../shared/api/bundle.ts'
 import { MooringError } from '../../shared/errors.ts'
+import { hasEntry } from '../../shared/lifecycle.ts'
 import type { Effects } from '../effects.ts'
 import { bundle } from '../mesh/bundle.ts'
 import type { Mesh } from '../mesh/mesh.ts'
@@ -7,7 +8,7 @@ import type { ResourceStore } from '../store/resource-store.ts'
 import { termsOf } from './terms.ts'
 import type { Wishes } from './wishes.ts'
 
-/** Makes a VM's bundle, with a fresh token. Throws `NOT_FOUND`, `POOL_UNKNOWN` and `KEY_REVOKED`. */
+/** Makes a VM's bundle, with a fresh token. Throws `NOT_FOUND`, `POOL_UNKNOWN`, `KEY_REVOKED` and `UNAVAILABLE`. */
 export type BundleIssue = (vm: string, signal: AbortSignal) => Promise<Bundle>
 
 export interface BundleIssueDeps {
@@ -27,7 +28,12 @@ export function createBundleIssue(deps: BundleIssueDeps): BundleIssue {
     const poolName = record.pool
     const pool = (await store.get('pool', poolName))?.value
     if (pool === undefined) throw new MooringError('POOL_UNKNOWN', { detail: poolName })
-    if (record.revoked !== undefined) throw new MooringError('KEY_REVOKED', { detail: vm })
+    if (record.revoked !== undefined) {
+      const isOver = record.revoked.now || !hasEntry(record.phase)
+      if (isOver) throw new MooringError('KEY_REVOKED', { detail: vm })
+      // The agent would take the sidecar away at once; it is to drain first, with the token that it has.
+      throw new MooringError('UNAVAILABLE', { detail: `${vm} drains and is then removed` })
+    }
     const { namespace, serviceAccount } = pool.spec
     const request = { namespace, serviceAccount, vm, ttlSeconds: tokenTtlSeconds }
     const token = await effects.run('token-minted', () => mesh.mint(request, signal))

@@ -234,6 +234,31 @@ t.test('a VM that left comes back by its key; a removed one does not', async (t)
   await t.rejects(agent.bundle(), code('KEY_REVOKED'))
 })
 
+t.test(
+  'a VM that drains to be removed may lose its stream on the way, and is let back into it',
+  async (t) => {
+    const house = await setUp(t)
+    const { token } = await house.token('web')
+    const agent = await house.agent({ pool: 'web', token, address: '10.0.0.1' })
+    const { vm } = await agent.join()
+    await agent.open({ health: 'healthy' })
+    await until(() => house.mesh.endpoints(vm)[0] === 'open')
+    t.equal((await house.call('DELETE', `/v1/vms/${vm}`)).status, 202)
+    await agent.next('drain')
+    agent.cut()
+    await agent.open({ health: 'healthy' })
+    t.match(await agent.next('drain'), { reason: 'removed', after: 'leave' }, 'it is told again')
+    t.same(house.mesh.endpoints(vm), ['closed'])
+    await t.rejects(agent.bundle(), code('UNAVAILABLE'), 'it needs no other token')
+    await t.rejects(agent.renew(), code('KEY_REVOKED'))
+    agent.send({ kind: 'drained', result: 'quiet', openRequests: 0, openConnections: 0 })
+    agent.send({ kind: 'left' })
+    t.ok((await agent.next('bye')).revoked)
+    await t.rejects(agent.open(), code('KEY_REVOKED'), 'now it is gone')
+    await t.rejects(agent.bundle(), code('KEY_REVOKED'))
+  },
+)
+
 t.test('another VM cannot speak for this one', async (t) => {
   const house = await setUp(t)
   const { token } = await house.token('web', { uses: 2 })
