@@ -13,6 +13,7 @@ import type { Effects } from './effects.ts'
 import { createApplicationWatch } from './health/application.ts'
 import { createHealthMonitor, type HealthMonitor } from './health/monitor.ts'
 import { createProbe } from './health/probes.ts'
+import { deliveryAddress } from './host/addresses.ts'
 import { exec } from './host/exec.ts'
 import { createDrain, type Drain } from './shutdown/drain.ts'
 import { createArtifacts } from './sidecar/artifact.ts'
@@ -77,7 +78,7 @@ export function createMachine(deps: MachineDeps): Machine {
     log,
     undo: (until) => redirect.undo(pilotAgent, until),
   })
-  const application = createApplicationWatch({ probe: createProbe(), clock })
+  const application = createApplicationWatch({ probe: createProbe({ host: () => deliveryAddress() }), clock })
   const artifacts = createArtifacts({ paths, log, fetchArtifact: deps.fetchArtifact })
   const runFolder = createRunFolder({ path: paths.run, state: deps.folders.state, user: sidecarUser })
   const steps: readonly Step[] = [

@@ -1,5 +1,5 @@
 import { request } from 'node:http'
-import { connect } from 'node:net'
+import { connect, isIPv6 } from 'node:net'
 import type { Probe } from '../../shared/api/bundle.ts'
 import { errorText } from '../../shared/errors.ts'
 import { hasErrno } from '../host/files.ts'
@@ -14,9 +14,9 @@ export interface ProbeDeps {
    * loopback, which reaches applications bound to loopback and to every address. One that is bound to the VM's
    * address alone would not be reached by peers either, so it must not count as well.
    *
-   * @defaultValue 127.0.0.1
+   * @defaultValue always 127.0.0.1
    */
-  readonly host?: string
+  readonly host?: () => string
 }
 
 const defaultTimeoutSeconds = 1
@@ -24,14 +24,15 @@ const defaultTimeoutSeconds = 1
 const maxBody = 64 * 1024
 
 /** Probes by HTTP or TCP, each time on a connection of its own: a kept one would outlive the listener it tests. */
-export function createProbe({ host = '127.0.0.1' }: ProbeDeps = {}): ProbeOnce {
+export function createProbe({ host: where = () => '127.0.0.1' }: ProbeDeps = {}): ProbeOnce {
   return async (probe, signal) => {
+    const host = where()
     const limit = AbortSignal.timeout((probe.timeoutSeconds ?? defaultTimeoutSeconds) * 1000)
     const either = AbortSignal.any([signal, limit])
     const result = await look(probe, host, either)
     signal.throwIfAborted()
     const { http, tcp } = probe
-    const target = `${host}:${http?.port ?? tcp?.port}${http?.path ?? ''}`
+    const target = `${isIPv6(host) ? `[${host}]` : host}:${http?.port ?? tcp?.port}${http?.path ?? ''}`
     if (limit.aborted && !result.ok) return { ok: false, detail: `${target} did not answer in time` }
     return { ok: result.ok, detail: `${target} ${result.detail}` }
   }

@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
+import type { Nic } from '../../shared/api/join.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { nics } from './facts.ts'
 
@@ -8,6 +9,8 @@ export interface ControllerAddresses {
   /** The last known ones when the name cannot be resolved right now. */
   current(): Promise<readonly string[]>
 }
+
+type Address = Pick<Nic, 'address'>
 
 const freshMs = 60_000
 
@@ -32,6 +35,16 @@ export function createControllerAddresses(host: string, clock: Pick<Clock, 'now'
 }
 
 /** Whether this VM has an IPv6 address beyond loopback and link-local ones. */
-export function hasIpv6(): boolean {
-  return nics().some(({ address }) => isIP(address) === 6 && !/^fe[89ab]/i.test(address))
+export function hasIpv6(addresses: readonly Address[] = nics()): boolean {
+  return addresses.some(({ address }) => isIP(address) === 6 && !/^fe[89ab]/i.test(address))
+}
+
+/**
+ * Where the sidecar delivers: the pool's inbound listeners name 127.0.0.1, for which istiod puts ::1 on a VM that has
+ * IPv6 addresses alone (istio pilot/pkg/networking/core/cluster.go, buildInboundClustersFromSidecar).
+ */
+export function deliveryAddress(addresses: readonly Address[] = nics()): string {
+  const hasIpv4 = addresses.some(({ address }) => isIP(address) === 4 && !address.startsWith('169.254.'))
+  // A VM whose link is down has neither.
+  return !hasIpv4 && hasIpv6(addresses) ? '::1' : '127.0.0.1'
 }

@@ -1,5 +1,6 @@
 import { request } from 'node:http'
 import { errorText, MooringError } from '../../shared/errors.ts'
+import { hasErrno } from '../host/files.ts'
 import { sidecarPorts } from './paths.ts'
 import { type InboundCount, inboundCount, inboundFilter, parseStatistics } from './statistics.ts'
 
@@ -19,18 +20,30 @@ export interface Envoy {
 }
 
 export interface EnvoyDeps {
-  /** @defaultValue 127.0.0.1 */
-  readonly host?: string
   readonly ports?: { readonly admin: number; readonly health: number }
 }
 
 const timeoutMs = 2000
 const maxAnswer = 1024 * 1024
+// On a VM of IPv6 alone, and for the admin interface also in a mesh of both families when the workload's address is an
+// IPv6 one, Envoy listens on the second only (istio pkg/bootstrap/config.go).
+const hosts = ['127.0.0.1', '::1'] as const
 
 /** Talks to Envoy's admin interface and health port; each call is a connection of its own. */
-export function createEnvoy({ host = '127.0.0.1', ports = sidecarPorts }: EnvoyDeps = {}): Envoy {
-  const call = (port: number, method: 'GET' | 'POST', path: string, signal: AbortSignal) =>
-    httpCall({ host, port, method, path, signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) })
+export function createEnvoy({ ports = sidecarPorts }: EnvoyDeps = {}): Envoy {
+  const call = async (port: number, method: 'GET' | 'POST', path: string, signal: AbortSignal) => {
+    const target = { port, method, path, signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) }
+    const [first, second] = hosts
+    try {
+      return await httpCall({ host: first, ...target })
+    } catch (refused) {
+      if (!hasErrno(refused, 'ECONNREFUSED')) throw refused
+      return await httpCall({ host: second, ...target }).catch((error: unknown) => {
+        // Nothing was connected to: what is said is about the usual address.
+        throw hasErrno(error, 'ECONNREFUSED', 'EADDRNOTAVAIL', 'EAFNOSUPPORT') ? refused : error
+      })
+    }
+  }
 
   const admin = async (method: 'GET' | 'POST', path: string, signal: AbortSignal): Promise<string> => {
     try {

@@ -16,6 +16,8 @@ export interface ControllerProcess {
   /** Where VMs and operators reach it. */
   readonly url: string
   readonly operatorUrl: string
+  /** Where VMs reach it over IPv6, if it is of both families. */
+  readonly url6: string
   readonly dataDir: string
   readonly logFile: string
   /** PEM and pin of its certificate authority; known after the first start. */
@@ -42,6 +44,8 @@ export interface ControllerDeps {
   readonly artifacts?: readonly { version: string; arch: 'amd64' | 'arm64'; file: string }[]
   /** More environment for every sidecar. */
   readonly sidecarEnvironment?: Readonly<Record<string, string>>
+  /** Whether controller and istiod are reached over IPv6 too, and the mesh is one of both families. */
+  readonly dualStack?: boolean
   /** Lives of certificates and tokens, where the defaults are too long to see their end. */
   readonly certificates?: {
     readonly agentTtlSeconds?: number
@@ -59,23 +63,30 @@ interface Announcement {
 
 /** Prepares a controller; `start` runs it. */
 export async function createController(deps: ControllerDeps): Promise<ControllerProcess> {
-  const { network, parts, sidecar } = deps
+  const { network, parts, sidecar, dualStack = false } = deps
+  const bothFamilies = dualStack ? { ISTIO_DUAL_STACK: 'true' } : {}
   const dataDir = join(network.hostDir, 'controller')
   const configFile = join(network.hostDir, 'controller.yaml')
   const logFile = join(network.hostDir, 'controller.log')
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
   const arch = process.arch === 'arm64' ? 'arm64' : 'amd64'
   const config = {
-    listen: `0.0.0.0:${port}`,
-    advertise: [network.hostAddress, network.uplink.inside],
+    listen: `${dualStack ? '[::]' : '0.0.0.0'}:${port}`,
+    advertise: [network.hostAddress, network.uplink.inside, ...(dualStack ? [network.hostAddress6] : [])],
     dataDir,
     mesh: {
       mode: 'standalone',
       istiod: {
         binary: parts.istiod,
-        address: network.hostAddress,
+        ...(dualStack
+          ? { listen: '[::]:15012', address: network.hostAddress6 }
+          : { address: network.hostAddress }),
         // Upstream Envoy lacks the filters that Istio's own build has.
-        environment: { PILOT_ENABLE_METADATA_EXCHANGE: 'false', PILOT_ENABLE_ALPN_FILTER: 'false' },
+        environment: {
+          PILOT_ENABLE_METADATA_EXCHANGE: 'false',
+          PILOT_ENABLE_ALPN_FILTER: 'false',
+          ...bothFamilies,
+        },
         meshConfig: {
           defaultProviders: {},
           // Istio's own retries would hide failed requests.
@@ -86,7 +97,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
     },
     sidecar: {
       artifacts: deps.artifacts ?? [{ version: sidecar.version, arch, file: sidecar.path }],
-      environment: deps.sidecarEnvironment ?? {},
+      environment: { ...bothFamilies, ...deps.sidecarEnvironment },
     },
     certificates: deps.certificates ?? {},
   }
@@ -135,6 +146,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
 
   return {
     url: `https://${network.hostAddress}:${port}`,
+    url6: `https://[${network.hostAddress6}]:${port}`,
     operatorUrl: `https://${network.uplink.inside}:${port}`,
     dataDir,
     logFile,

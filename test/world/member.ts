@@ -23,7 +23,8 @@ export interface Member {
   startAgent(options?: { env?: Readonly<Record<string, string>> }): Promise<ChildProcess>
   /** Runs one command of the agent's command line in the VM. */
   agent(...args: readonly string[]): Promise<CommandResult>
-  startApp(): Promise<void>
+  /** Starts the application; `bind` is where it listens, every IPv4 address by default. */
+  startApp(options?: { bind?: string }): Promise<void>
   /** The VM's record as the controller has it, once the agent has joined. */
   view(): Promise<VmView>
   waitPhase(phase: VmView['phase'], limitMs?: number): Promise<VmView>
@@ -107,8 +108,8 @@ export async function createMember(deps: MemberDeps): Promise<Member> {
     agentLog,
     startAgent,
     agent: (...args) => vm.exec(agentExecutable, [...args, '--root', vm.root]),
-    async startApp() {
-      const app = vm.spawn(process.execPath, [appServer, '--name', vm.name], {
+    async startApp({ bind = '0.0.0.0' } = {}) {
+      const app = vm.spawn(process.execPath, [appServer, '--name', vm.name, '--bind', bind], {
         stdio: ['ignore', 'ignore', 'ignore'],
       })
       app.once('error', () => {})

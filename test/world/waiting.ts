@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 export interface WaitOptions {
   /** What is waited for, for the message of the failure. */
   readonly what: string
-  /** Generous: it ends a broken test, and judges nothing. @defaultValue 30000 */
+  /** Generous: it ends a broken test, and judges nothing. @defaultValue 90000 */
   readonly limitMs?: number
   readonly everyMs?: number
   readonly signal?: AbortSignal
@@ -16,7 +16,7 @@ export async function waitFor<T>(
   probe: () => T | undefined | false | Promise<T | undefined | false>,
   options: WaitOptions,
 ): Promise<T> {
-  const { what, limitMs = 30_000, everyMs = 50, signal, onTimeout } = options
+  const { what, limitMs = 90_000, everyMs = 50, signal, onTimeout } = options
   const end = performance.now() + limitMs
   let last: unknown
   for (;;) {

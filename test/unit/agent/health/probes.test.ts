@@ -38,7 +38,7 @@ t.test('2xx and 3xx are well, everything else is not', async (t) => {
     [503, false],
   ] as const) {
     status = given
-    const result = await probe({ http: { path: '/health?x=1', port } }, signal)
+    const result = await probe({ http: { path: '/health?x=1', port }, timeoutSeconds: 30 }, signal)
     t.same(result, { ok, detail: `127.0.0.1:${port}/health?x=1 answered ${given}` })
   }
   t.equal(paths[0], 'GET /health?x=1')
@@ -51,7 +51,7 @@ t.test('each probe is a connection of its own', async (t) => {
     connections += 1
   })
   const port = await listen(t, server)
-  for (let i = 0; i < 3; i += 1) await probe({ http: { path: '/', port } }, signal)
+  for (let i = 0; i < 3; i += 1) await probe({ http: { path: '/', port }, timeoutSeconds: 30 }, signal)
   t.equal(connections, 3)
 })
 
@@ -62,7 +62,10 @@ t.test('an application that accepts and says nothing is given up in time', async
   )
   const result = await probe({ http: { path: '/', port }, timeoutSeconds: 0.1 }, signal)
   t.same(result, { ok: false, detail: `127.0.0.1:${port}/ did not answer in time` })
-  t.match(await probe({ tcp: { port } }, signal), { ok: true, detail: /accepts connections/ })
+  t.match(await probe({ tcp: { port }, timeoutSeconds: 30 }, signal), {
+    ok: true,
+    detail: /accepts connections/,
+  })
 })
 
 t.test('an endless answer is not read to its end', async (t) => {
@@ -73,7 +76,7 @@ t.test('an endless answer is not read to its end', async (t) => {
     response.on('drain', more)
     more()
   })
-  t.match(await probe({ http: { path: '/', port }, timeoutSeconds: 10 }, signal), { ok: true })
+  t.match(await probe({ http: { path: '/', port }, timeoutSeconds: 30 }, signal), { ok: true })
 })
 
 t.test('what does not listen or does not speak HTTP is said in words', async (t) => {
@@ -81,12 +84,18 @@ t.test('what does not listen or does not speak HTTP is said in words', async (t)
     t,
     createTcp((socket) => socket.end('garbage\r\n\r\n')),
   )
-  t.match(await probe({ http: { path: '/', port } }, signal), { ok: false, detail: /failed/ })
-  t.match(await probe({ http: { path: '/', port: 1 } }, signal), {
+  t.match(await probe({ http: { path: '/', port }, timeoutSeconds: 30 }, signal), {
+    ok: false,
+    detail: /failed/,
+  })
+  t.match(await probe({ http: { path: '/', port: 1 }, timeoutSeconds: 30 }, signal), {
     ok: false,
     detail: /nothing listens there/,
   })
-  t.match(await probe({ tcp: { port: 1 } }, signal), { ok: false, detail: /nothing listens there/ })
+  t.match(await probe({ tcp: { port: 1 }, timeoutSeconds: 30 }, signal), {
+    ok: false,
+    detail: /nothing listens there/,
+  })
   t.match(await probe({}, signal), { ok: true })
 })
 
@@ -99,4 +108,13 @@ t.test('an abort is no result', async (t) => {
   const running = probe({ http: { path: '/', port } }, stop.signal)
   stop.abort(new Error('stopped'))
   await t.rejects(running, { message: 'stopped' })
+})
+
+t.test('an address of IPv6 is asked, and named in brackets', async (t) => {
+  const server = createHttp((_, response) => response.end()).listen(0, '::1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const result = await createProbe({ host: () => '::1' })({ http: { path: '/', port } }, signal)
+  t.same(result, { ok: true, detail: `[::1]:${port}/ answered 200` })
 })

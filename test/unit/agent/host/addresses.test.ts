@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createControllerAddresses, hasIpv6 } from '../../../../agent/host/addresses.ts'
+import { createControllerAddresses, deliveryAddress, hasIpv6 } from '../../../../agent/host/addresses.ts'
 
 t.test('an address is itself, a name is resolved, and a name of nobody is nothing', async (t) => {
   const clock = { now: () => 0 }
@@ -8,4 +8,20 @@ t.test('an address is itself, a name is resolved, and a name of nobody is nothin
   t.ok((await createControllerAddresses('localhost', clock).current()).length > 0)
   t.same(await createControllerAddresses('no-such-name.invalid', clock).current(), [])
   t.type(hasIpv6(), 'boolean')
+})
+
+t.test('the application is asked where the sidecar delivers', async (t) => {
+  const cases = [
+    [['10.0.0.5'], '127.0.0.1'],
+    [['2001:db8::5', '10.0.0.5'], '127.0.0.1'],
+    [['fe80::1', '2001:db8::5'], '::1'],
+    [['169.254.10.1', '2001:db8::5'], '::1'],
+    // The link is down, or has no address yet.
+    [['fe80::1'], '127.0.0.1'],
+    [[], '127.0.0.1'],
+  ] as const
+  for (const [addresses, expected] of cases) {
+    t.equal(deliveryAddress(addresses.map((address) => ({ address }))), expected, addresses.join(' '))
+  }
+  t.match(deliveryAddress(), /^(127\.0\.0\.1|::1)$/, 'and of this machine')
 })

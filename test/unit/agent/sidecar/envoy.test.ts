@@ -6,8 +6,8 @@ import { createEnvoy } from '../../../../agent/sidecar/envoy.ts'
 
 const { signal } = new AbortController()
 
-async function serve(t: Test, listener: RequestListener): Promise<number> {
-  const server = createServer(listener).listen(0, '127.0.0.1')
+async function serve(t: Test, listener: RequestListener, host = '127.0.0.1'): Promise<number> {
+  const server = createServer(listener).listen(0, host)
   await once(server, 'listening')
   t.teardown(() => {
     server.closeAllConnections()
@@ -32,6 +32,17 @@ t.test('readiness is what the health port says, and a closed port is an answer',
   })
   const aborted = await envoy.readiness(AbortSignal.abort(new Error('stopped')))
   t.equal(aborted.ready, false)
+})
+
+t.test('an Envoy that listens on the loopback address of IPv6 alone is found there', async (t) => {
+  const port = await serve(
+    t,
+    (_, response) => response.end('http.inbound_::_80;.downstream_rq_active: 2\n'),
+    '::1',
+  )
+  const envoy = createEnvoy({ ports: { admin: port, health: port } })
+  t.same(await envoy.readiness(signal), { ready: true, detail: '' })
+  t.match(await envoy.inbound(signal), { activeRequests: 2 })
 })
 
 t.test('the drain is told with the words that keep the listeners', async (t) => {
