@@ -64,6 +64,8 @@ export const loopbackPool: PoolSpec = {
   serviceAccount: 'web',
   join: { methods: ['token', 'renew'], cidrs: ['127.0.0.0/8'] },
   address: { cidr: '10.0.0.0/8' },
+  // A machine that stalls for some seconds loses no VM; who tests a loss sets less.
+  liveness: { heartbeatSeconds: 2, lostAfterSeconds: 60 },
 }
 
 export async function startController(options: TestControllerOptions = {}): Promise<TestController> {

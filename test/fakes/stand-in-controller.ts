@@ -1,5 +1,6 @@
 import 'reflect-metadata'
 import { createHash, createPublicKey, verify } from 'node:crypto'
+import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
@@ -12,6 +13,7 @@ import { JoinRequest, proofText } from '../../shared/api/join.ts'
 import { type Down, Up } from '../../shared/api/stream.ts'
 import { paths, wireVersion } from '../../shared/api/wire.ts'
 import { type ErrorCode, errorCatalogue } from '../../shared/errors.ts'
+import { waitFor } from '../world/waiting.ts'
 import { createTestAuthority, type Pair, type TestAuthority, type Validity, validFor } from './authority.ts'
 
 /** What a test may change of the stand-in's conduct, at any time. */
@@ -287,9 +289,9 @@ export async function createFakeController(options: FakeControllerOptions = {}):
       for (const socket of connections) socket.destroy()
     },
     async listen() {
-      await new Promise<void>((resolve, reject) => {
-        web.once('error', reject)
-        web.listen(port, '127.0.0.1', resolve)
+      // After a `close`, somebody's outgoing connection may have been given the port for a moment.
+      await waitFor(() => once(web.listen(port, '127.0.0.1'), 'listening'), {
+        what: `port ${port} to be free`,
       })
       port = (web.address() as AddressInfo).port
     },

@@ -153,7 +153,7 @@ t.test('a clock that is ten minutes off does not keep a VM out, and is said', as
         { what: 'the warning', onTimeout: vm.log },
       )
       t.match(host, { type: 'HostFit', status: 'True', message: new RegExp(name) })
-      t.equal(controller.open.length, 1)
+      await waitFor(() => controller.open.length === 1, { what: 'a stream', onTimeout: vm.log })
       const doctor = await vm.agent('doctor')
       t.equal(doctor.code, 1)
       t.match(doctor.stdout, /WRONG clock .*\n.*fix: Start time synchronisation/)

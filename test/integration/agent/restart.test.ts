@@ -67,7 +67,7 @@ t.test('a second agent on one machine refuses; a dead one is no obstacle', async
   first.kill('SIGKILL')
   await vm.ended(first)
   vm.start()
-  await waitFor(() => controller.opened === 2, { what: 'another stream', onTimeout: vm.log })
+  await waitFor(() => controller.opened >= 2, { what: 'another stream', onTimeout: vm.log })
   t.equal(controller.joins.length, 1, 'its certificate was still good')
 })
 
@@ -77,7 +77,7 @@ t.test('an identity that has ended is renewed before anything else', async (t) =
   t.teardown(() => Promise.all([vm.close(), controller.close()]))
   controller.conduct.certificate = {
     from: new Date(Date.now() - 60_000),
-    until: new Date(Date.now() + 2_000),
+    until: new Date(Date.now() - 1_000),
   }
   t.equal((await vm.agent('join')).code, 0)
   controller.conduct.certificate = { from: new Date(), until: new Date(Date.now() + 3_600_000) }

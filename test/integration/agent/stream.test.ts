@@ -23,8 +23,8 @@ async function world(
 t.test('a stream that is cut is opened again, with its status', async (t) => {
   const { controller, vm } = await world(t)
   controller.cut()
-  await waitFor(() => controller.opened === 2, { what: 'another stream', onTimeout: vm.log })
-  await waitFor(() => controller.heard.filter(({ kind }) => kind === 'hello').length === 2, {
+  await waitFor(() => controller.opened >= 2, { what: 'another stream', onTimeout: vm.log })
+  await waitFor(() => controller.heard.filter(({ kind }) => kind === 'hello').length >= 2, {
     what: 'a hello',
   })
   t.equal(controller.joins.length, 1, 'it did not join again')
@@ -42,7 +42,7 @@ t.test('a controller that says nothing any more is left for a new stream', async
 t.test('a controller that stops is come back to', async (t) => {
   const { controller, vm } = await world(t)
   controller.closeStreams(closeCodes.busy)
-  await waitFor(() => controller.opened === 2, { what: 'another stream', onTimeout: vm.log })
+  await waitFor(() => controller.opened >= 2, { what: 'another stream', onTimeout: vm.log })
   t.pass('it came back')
 })
 
@@ -52,11 +52,11 @@ t.test('another agent with the same identity: this one keeps away, and says why'
   const status = await waitFor(
     async () => {
       const view = await vm.status()
-      return !view.connected && view
+      return /another agent/.test(view.trouble ?? '') && view
     },
-    { what: 'the stream to be gone' },
+    { what: 'the stream to be gone, with a reason', onTimeout: vm.log },
   )
-  t.match(status.trouble, /another agent/)
+  t.equal(status.connected, false)
   t.equal(controller.opened, 1)
 })
 
@@ -81,14 +81,14 @@ t.test('a certificate that the controller does not accept is renewed', async (t)
     return refusals === 1 ? 'UNAUTHENTICATED' : 'take'
   }
   controller.cut()
-  await waitFor(() => controller.opened === 2, { what: 'another stream', onTimeout: vm.log })
+  await waitFor(() => controller.opened >= 2, { what: 'another stream', onTimeout: vm.log })
   t.equal(controller.joins.at(-1)?.evidence.method, 'renew')
 })
 
 t.test('a VM that was given up for lost joins anew', async (t) => {
   const { controller, vm } = await world(t)
   controller.send({ kind: 'bye', revoked: false })
-  await waitFor(() => controller.joins.length === 2 && controller.opened === 2, {
+  await waitFor(() => controller.joins.length >= 2 && controller.opened >= 2, {
     what: 'another life',
     onTimeout: vm.log,
   })
@@ -102,7 +102,7 @@ t.test('messages of a newer controller, and nonsense, do no harm', async (t) => 
   controller.send({ kind: 'drain', reason: 'because' })
   const before = controller.heard.length
   await waitFor(() => controller.heard.length > before + 3, { what: 'it to go on' })
-  t.match(await vm.status(), { connected: true, stage: 'converging' })
+  t.match(await vm.status(), { connected: true, stage: 'converging' }, vm.log())
 })
 
 t.test('a new revision of the bundle is fetched at once', async (t) => {

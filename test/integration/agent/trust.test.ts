@@ -39,8 +39,14 @@ t.test('a CA file is as good as a pin', async (t) => {
   const vm = await createTestVm({ controller, trust: { ca: controller.authority.certificate } })
   t.teardown(() => Promise.all([vm.close(), controller.close()]))
   vm.start()
-  await waitFor(() => controller.open.length === 1, { what: 'a stream', onTimeout: vm.log })
-  t.match(await vm.status(), { connected: true })
+  const status = await waitFor(
+    async () => {
+      const view = await vm.status()
+      return view.connected && view
+    },
+    { what: 'a stream', onTimeout: vm.log },
+  )
+  t.equal(status.vm, controller.open[0])
 })
 
 const day = 24 * 3_600_000

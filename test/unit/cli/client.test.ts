@@ -147,15 +147,15 @@ t.test('events come as they are sent, until the stream ends or is silent for too
         if (query.pool === 'ends') response.end()
       },
   )
-  const { client } = clientOf(t, standIn, { silenceMs: 100 })
   const never = new AbortController().signal
-  const read = async (pool: string) => {
+  const read = async (pool: string, silenceMs?: number) => {
+    const { client } = clientOf(t, standIn, silenceMs === undefined ? {} : { silenceMs })
     const events = []
     for await (const event of client.events('/v1/vms/events', { query: { pool } }, never)) events.push(event)
     return events
   }
   t.same(await read('ends'), [{ event: 'vm', data: '{"a":1}' }])
-  await t.rejects(read('silent'), { code: 'CONTROLLER_UNREACHABLE', detail: /nothing was heard/ })
+  await t.rejects(read('silent', 100), { code: 'CONTROLLER_UNREACHABLE', detail: /nothing was heard/ })
 })
 
 t.test('a stream that is refused says why', async (t) => {

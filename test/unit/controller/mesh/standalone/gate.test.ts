@@ -1,18 +1,31 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import t, { type Test } from 'tap'
 import { createGate, type GateDeps } from '../../../../../controller/mesh/standalone/gate.ts'
 import { silentLog } from '../../../../../shared/log.ts'
 
+/** Below the ports that systems give to whoever asks for any, so that nobody is given it meanwhile. */
 async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000)
+    const server = createServer().listen(port, '127.0.0.1')
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    )
+    if (!isFree) continue
+    server.close()
+    await once(server, 'close')
+    return port
+  }
 }
+
+/** Where a machine has no IPv6, another loopback address. */
+const secondHost = Object.values(networkInterfaces()).some((all) => all?.some((one) => one.address === '::1'))
+  ? '::1'
+  : '127.0.0.2'
 
 async function upstreamOf(
   t: Test,
@@ -149,9 +162,9 @@ t.test('connections are bounded, all together and for each address', async (t) =
 
 t.test('a denied address is cut off and stays out, over IPv4 and IPv6', async (t) => {
   const { port } = await upstreamOf(t, (socket) => socket.pipe(socket))
-  const { gate, dial } = await gateOf(t, { hosts: ['127.0.0.1', '::1'] })
+  const { gate, dial } = await gateOf(t, { hosts: ['127.0.0.1', secondHost] })
   await gate.open(port)
-  const [four, six] = [await dial('127.0.0.1'), await dial('::1')]
+  const [four, six] = [await dial('127.0.0.1'), await dial(secondHost)]
   six.write('x')
   await once(six, 'data')
   gate.deny(new Set(['127.0.0.1']))
@@ -159,7 +172,7 @@ t.test('a denied address is cut off and stays out, over IPv4 and IPv6', async (t
   await ended(await dial('127.0.0.1'))
   six.write('y')
   t.equal(String((await once(six, 'data'))[0]), 'y')
-  gate.deny(new Set(['::1']))
+  gate.deny(new Set([secondHost]))
   await ended(six)
   gate.deny(new Set())
   const back = await dial('127.0.0.1')
@@ -170,11 +183,11 @@ t.test('a denied address is cut off and stays out, over IPv4 and IPv6', async (t
 
 t.test('a port that is taken is said, and nothing stays half open', async (t) => {
   const { port } = await upstreamOf(t, () => undefined)
-  const gate = createGate({ hosts: ['::1', '127.0.0.1'], port, log: silentLog })
+  const gate = createGate({ hosts: [secondHost, '127.0.0.1'], port, log: silentLog })
   t.teardown(() => gate.end())
   await t.rejects(gate.open(1), { code: 'MESH_UNAVAILABLE', detail: /EADDRINUSE/ })
   t.equal(gate.isOpen(), false)
-  const socket = connect({ host: '::1', port })
+  const socket = connect({ host: secondHost, port })
   const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
   t.equal(error.code, 'ECONNREFUSED')
 })

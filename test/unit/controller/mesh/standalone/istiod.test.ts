@@ -54,11 +54,12 @@ const stay = 'while :; do sleep 0.05; done'
 t.test('it runs with the given environment and three free ports, and stops', async (t) => {
   const { istiod, folder, runs, pidFile } = setUp(t, stay)
   await istiod.start(never)
-  await until(() => existsSync(join(folder, 'env')) && runs.length === 1)
+  const environment = () => readFileSync(join(folder, 'env'), 'utf8')
+  await until(() => existsSync(join(folder, 'env')) && /^PWD=/m.test(environment()) && runs.length === 1)
   const { http, secure, monitoring } = runs[0]?.ports ?? { http: 0, secure: 0, monitoring: 0 }
   t.equal(new Set([0, http, secure, monitoring]).size, 4)
   t.equal(readFileSync(join(folder, 'calls'), 'utf8').trim(), `${http} ${secure} ${monitoring}`)
-  const env = readFileSync(join(folder, 'env'), 'utf8')
+  const env = environment()
   t.match(env, /^ONLY=this$/m)
   t.notMatch(env, /^(HOME|PATH|USER)=\/.*node_modules/m)
   t.equal(istiod.state().running, true)
