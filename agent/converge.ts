@@ -4,6 +4,7 @@ import { errorText, isMooringError, MooringError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import { pick, retryDelay } from './client/retry.ts'
 import type { StatusBoard } from './status.ts'
+import type { StepNote } from './steps/step.ts'
 
 /** A step with everything it needs: `Step` with its bundle bound, or one that needs none. */
 export interface Task {
@@ -12,8 +13,10 @@ export interface Task {
   check(signal: AbortSignal): Promise<boolean>
   apply(signal: AbortSignal): Promise<void>
   undo?(signal: AbortSignal): Promise<void>
-  /** What people should know although it is done. */
-  note?(): { readonly reason: string; readonly message: string } | undefined
+  /** What people should know although it is done: what follows goes on in any case. */
+  note?(): StepNote | undefined
+  /** Longest pause before the next try, ms. */
+  readonly retryWithinMs?: number
 }
 
 /** Makes the machine as it should be, again and again. */
@@ -51,7 +54,8 @@ export function createConverge(deps: ConvergeDeps): Converge {
       if (!(await task.check(signal))) {
         const startedAt = clock.now()
         await task.apply(signal)
-        log.info('step done', { step: task.name, ms: clock.now() - startedAt })
+        const isDone = task.note?.()?.status !== 'False'
+        if (isDone) log.info('step done', { step: task.name, ms: clock.now() - startedAt })
       }
       return undefined
     } catch (error) {
@@ -68,7 +72,7 @@ export function createConverge(deps: ConvergeDeps): Converge {
       const error = await perform(task, signal)
       if (error !== undefined) return { task, error }
       const note = task.note?.()
-      board.set(task.condition, 'True', note?.reason ?? 'Done', note?.message)
+      board.set(task.condition, note?.status ?? 'True', note?.reason ?? 'Done', note?.message)
     }
     return undefined
   }
@@ -91,7 +95,8 @@ export function createConverge(deps: ConvergeDeps): Converge {
           board.set(task.condition, 'False', error.code, error.detail ?? error.title)
           deps.broken(task, error)
           if (deps.fatal(error)) throw error
-          delay = pick(retryDelay(error, failures), random())
+          const pause = pick(retryDelay(error, failures), random())
+          delay = Math.min(pause, task.retryWithinMs ?? pause)
           const fields = { step: task.name, code: error.code, detail: error.detail, failures, retryMs: delay }
           if (failures <= 3) log.warn('step failed', fields)
           else log.debug('step failed again', fields)

@@ -22,6 +22,7 @@ import { createEnvoy } from './sidecar/envoy.ts'
 import { createLogFile } from './sidecar/log-file.ts'
 import { sidecarFiles, sidecarPaths, sidecarUser } from './sidecar/paths.ts'
 import { createPidFile } from './sidecar/pid-file.ts'
+import { createPortGuard } from './sidecar/port-guard.ts'
 import { createProcessSupervisor } from './sidecar/process.ts'
 import { createProcessGroups } from './sidecar/process-group.ts'
 import type { ProcessTable } from './sidecar/process-table.ts'
@@ -39,6 +40,8 @@ export interface Machine {
   /** The steps that follow a join, in order. */
   readonly tasks: readonly Task[]
   readonly supervisor: Supervisor
+  /** Version of the sidecar that runs; undefined while none does. */
+  readonly sidecarVersion: () => string | undefined
   readonly watchdog: CaptureWatchdog
   readonly monitor: HealthMonitor
   readonly drain: Drain
@@ -58,6 +61,9 @@ export interface MachineDeps {
   /** Ends every watcher. */
   readonly signal: AbortSignal
 }
+
+/** How long a sidecar that did not get its ports has to end. */
+const stopMs = 2_000
 
 export function createMachine(deps: MachineDeps): Machine {
   const { arch, clock, effects, log, processes, signal } = deps
@@ -81,17 +87,20 @@ export function createMachine(deps: MachineDeps): Machine {
   const application = createApplicationWatch({ probe: createProbe({ host: () => deliveryAddress() }), clock })
   const artifacts = createArtifacts({ paths, log, fetchArtifact: deps.fetchArtifact })
   const runFolder = createRunFolder({ path: paths.run, state: deps.folders.state, user: sidecarUser })
+  const ports = createPortGuard('/proc')
+  const sidecar = createSidecarStep({ supervisor, paths, installed: artifacts.inForce, ports, effects })
   const steps: readonly Step[] = [
-    createInstallStep({ artifacts, arch, effects }),
+    createInstallStep({ artifacts, arch, clock, log, effects }),
     createFilesStep({ runFolder, effects }),
-    createSidecarStep({ supervisor, paths, arch, effects }),
-    createReadyStep({ envoy, clock }),
+    sidecar,
+    createReadyStep({ envoy, ports, clock, stop: (until) => supervisor.stop(stopMs, until) }),
     // Last: what is captured must have somewhere to go.
     createCaptureStep({ redirect, watchdog, facts: deps.captureFacts, paths, clock, effects }),
   ]
   return {
     tasks: steps.map((step) => withBundle(step, deps.bundle)),
     supervisor,
+    sidecarVersion: sidecar.version,
     watchdog,
     monitor: createHealthMonitor({ supervisor, envoy, application, clock, signal }),
     drain: createDrain({ envoy, clock, log, effects }),
@@ -105,10 +114,12 @@ export function withBundle(step: Step, bundle: () => Bundle | undefined): Task {
     if (found === undefined) throw new MooringError('INTERNAL', { detail: `${step.name} has no bundle` })
     return found
   }
-  const { undo } = step
+  const { undo, note, retryWithinMs } = step
   return {
     name: step.name,
     condition: step.condition,
+    ...(note && { note: () => note() }),
+    ...(retryWithinMs !== undefined && { retryWithinMs }),
     check: async (signal) => step.check(current(), signal),
     apply: async (signal) => step.apply(current(), signal),
     ...(undo && { undo: (signal) => undo(signal) }),

@@ -1,7 +1,7 @@
 import { wireVersion } from '../shared/api/wire.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { ErrorCode } from '../shared/errors.ts'
-import { errorText, isMooringError } from '../shared/errors.ts'
+import { errorText } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import type { CaptureFacts } from './capture/rules.ts'
 import { openSocket } from './client/socket.ts'
@@ -19,7 +19,6 @@ import { conditionsOf, stageOf } from './plan.ts'
 import { createRenewals } from './renewals.ts'
 import { createLeave } from './shutdown/leave.ts'
 import type { StopSignals } from './shutdown/signals.ts'
-import { chooseArtifact } from './sidecar/artifact-manifest.ts'
 import type { ProcessTable } from './sidecar/process-table.ts'
 import type { StateStore } from './state.ts'
 import { createStatusBoard } from './status.ts'
@@ -227,27 +226,18 @@ export function createResident(deps: ResidentDeps): RunningAgent {
   }
 
   function statusFacts() {
-    const inForce = bundle()
-    const version = inForce && artifactVersion(inForce)
+    const version = machine.sidecarVersion()
     return {
-      bundleRevision: inForce?.revision ?? '',
+      bundleRevision: bundle()?.revision ?? '',
       sidecarRestarts: supervisor.state().restarts,
       ...(version !== undefined && { sidecarVersion: version }),
-    }
-  }
-
-  function artifactVersion(inForce: NonNullable<ReturnType<typeof bundle>>): string | undefined {
-    try {
-      return chooseArtifact(inForce, host.arch).version
-    } catch (error) {
-      if (isMooringError(error)) return undefined
-      throw error
     }
   }
 
   function view(): StatusView {
     const state = store.current()
     const sidecar = supervisor.state()
+    const version = machine.sidecarVersion()
     return {
       version: deps.agentVersion,
       stage: board.stage,
@@ -261,6 +251,7 @@ export function createResident(deps: ResidentDeps): RunningAgent {
       bundleRevision: state?.bundle?.revision ?? '',
       sidecar: {
         running: sidecar.running,
+        ...(version !== undefined && { version }),
         ...(sidecar.pid !== undefined && { pid: sidecar.pid }),
         restarts: sidecar.restarts,
       },

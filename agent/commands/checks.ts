@@ -6,10 +6,10 @@ import type { Controller } from '../client/controller.ts'
 import { skewOf, skewWarning } from '../host/clock-skew.ts'
 import type { Exec } from '../host/exec.ts'
 import { readBounded } from '../host/files.ts'
-import { listeners, ownerOf } from '../host/ports.ts'
 import { programFolders } from '../host/programs.ts'
 import type { JoinMethod } from '../join/method.ts'
-import { sidecarPorts, sidecarUser } from '../sidecar/paths.ts'
+import { sidecarPorts } from '../sidecar/paths.ts'
+import { createPortGuard } from '../sidecar/port-guard.ts'
 import type { State } from '../state.ts'
 import type { Check } from './doctor.ts'
 
@@ -42,7 +42,7 @@ export function doctorChecks(deps: ChecksDeps): readonly Check[] {
     { name: 'platform', look: async () => platform(deps) },
     { name: 'disk', look: () => disk(deps.stateFolder) },
     { name: 'iptables', look: (signal) => natTable(deps, signal) },
-    { name: 'ports', look: () => ports(deps.proc) },
+    { name: 'ports', look: () => ports(deps) },
     { name: 'security', severity: 'hint', look: () => security(deps.sys) },
     { name: 'name', look: () => resolves(deps.controllerUrl) },
     { name: 'controller', look: (signal) => reaches(deps, signal) },
@@ -92,16 +92,11 @@ async function natTable({ exec }: ChecksDeps, signal: AbortSignal): Promise<stri
   return 'the nat table can be read'
 }
 
-async function ports(proc: string): Promise<string> {
-  const wanted: ReadonlySet<number> = new Set(Object.values(sidecarPorts))
-  const foreign = (await listeners(proc)).filter(
-    ({ port, uid }) => wanted.has(port) && uid !== sidecarUser.uid,
-  )
-  if (foreign.length === 0) return `${[...wanted].join(', ')} are free or the sidecar's`
-  const owners = await Promise.all(
-    foreign.map(async ({ port, inode }) => `${port} by ${(await ownerOf(proc, inode)) ?? 'another program'}`),
-  )
-  throw new MooringError('PORT_IN_USE', { detail: [...new Set(owners)].join(', ') })
+async function ports({ proc, state }: ChecksDeps): Promise<string> {
+  const bundle = (await state().catch(() => undefined))?.bundle
+  // Before the first bundle nobody knows what is wanted: all of it may be.
+  await createPortGuard(proc).mustBeFree(bundle ?? { capture: { enabled: true, dns: true } })
+  return `${Object.values(sidecarPorts).join(', ')} are free or the sidecar's`
 }
 
 async function security(sys: string): Promise<string> {

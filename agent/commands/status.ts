@@ -19,6 +19,8 @@ export const StatusView = Type.Object({
   bundleRevision: Type.String(),
   sidecar: Type.Object({
     running: Type.Boolean(),
+    /** Of the one that runs. */
+    version: Type.Optional(Type.String()),
     pid: Type.Optional(Type.Integer()),
     restarts: Type.Integer(),
   }),
@@ -51,10 +53,7 @@ export function statusText(view: StatusView): string {
       'controller',
       `${view.controller} (${view.connected ? 'connected' : (view.trouble ?? 'not connected')})`,
     ],
-    [
-      'sidecar',
-      view.sidecar.running ? `runs, pid ${view.sidecar.pid}, ${view.sidecar.restarts} restarts` : 'stopped',
-    ],
+    ['sidecar', view.sidecar.running ? runningText(view.sidecar) : 'stopped'],
     ['certificate', timeText(view.certificateUntil)],
     ['token', timeText(view.tokenUntil)],
     ['agent', view.version],
@@ -70,6 +69,11 @@ export function statusText(view: StatusView): string {
     lines.push('', `${errorCatalogue[fault.reason].title}.`, `fix: ${errorCatalogue[fault.reason].fix}`)
   }
   return `${lines.join('\n')}\n`
+}
+
+function runningText({ version, pid, restarts }: StatusView['sidecar']): string {
+  const words = ['runs', version, `pid ${pid}`, `${restarts} restarts`]
+  return words.filter((word) => word !== undefined).join(', ')
 }
 
 function isKnown(condition: StatusView['conditions'][number]): condition is Condition {

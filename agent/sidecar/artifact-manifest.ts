@@ -40,13 +40,31 @@ export function versionFolder(versions: string, artifact: SidecarArtifact): stri
   return join(versions, `${artifact.version}-${artifact.sha256.slice(0, 12)}`)
 }
 
-/**
- * Whether `folder` holds the artifact, complete. The digest was checked when it was unpacked; here sizes and
- * modes are, because hashing 140 MB at every boot would cost more than all other steps together.
- */
+/** A sidecar on disk that can be started. */
+export interface InstalledVersion {
+  readonly version: string
+  readonly folder: string
+  /** Of the archive it came from. */
+  readonly sha256: string
+}
+
+/** Whether `folder` holds the artifact, complete. */
 export async function isInstalled(folder: string, artifact: SidecarArtifact): Promise<boolean> {
+  return (await installedIn(folder))?.sha256 === artifact.sha256
+}
+
+/**
+ * The version that `folder` holds; undefined when it is not complete. The digest was checked when it was
+ * unpacked; here sizes and modes are, because hashing 140 MB at every boot would cost more than all other
+ * steps together.
+ */
+export async function installedIn(folder: string): Promise<InstalledVersion | undefined> {
   const manifest = await readManifest(folder)
-  if (manifest === undefined || manifest.sha256 !== artifact.sha256) return false
+  if (manifest === undefined || !(await isComplete(folder, manifest))) return undefined
+  return { version: manifest.version, folder, sha256: manifest.sha256 }
+}
+
+async function isComplete(folder: string, manifest: Manifest): Promise<boolean> {
   if (manifest.files.length !== archiveFiles.size) return false
   for (const { path, size } of manifest.files) {
     const mode = archiveFiles.get(path)

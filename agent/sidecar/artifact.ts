@@ -7,7 +7,14 @@ import type { Log } from '../../shared/log.ts'
 import { asDiskFull, syncFolder, writeAtomic } from '../host/files.ts'
 import { unpackArchive } from './artifact-archive.ts'
 import { downloadArtifact, type FetchArtifact } from './artifact-download.ts'
-import { isInstalled, type Manifest, manifestName, versionFolder } from './artifact-manifest.ts'
+import {
+  type InstalledVersion,
+  installedIn,
+  isInstalled,
+  type Manifest,
+  manifestName,
+  versionFolder,
+} from './artifact-manifest.ts'
 import type { SidecarPaths } from './paths.ts'
 
 /** Sidecars on disk: each version in a folder of its own, which appears complete or not at all. */
@@ -15,6 +22,8 @@ export interface Artifacts {
   /** Installed, and the one that `current` names. */
   inUse(artifact: SidecarArtifact): Promise<boolean>
   installed(artifact: SidecarArtifact): Promise<boolean>
+  /** What `current` names; undefined while that is nothing that can be started. */
+  inForce(): Promise<InstalledVersion | undefined>
   /** Brings the archive to disk, digest checked; the path is for `unpack`. */
   download(artifact: SidecarArtifact, signal: AbortSignal): Promise<string>
   /** Makes the version's folder from the archive, and deletes the archive. */
@@ -42,6 +51,11 @@ export function createArtifacts({ paths, fetchArtifact, log }: ArtifactsDeps): A
 
     async inUse(artifact) {
       return (await inUseName()) === basename(folderOf(artifact)) && isInstalled(folderOf(artifact), artifact)
+    },
+
+    async inForce() {
+      const name = await inUseName()
+      return name === undefined ? undefined : installedIn(join(paths.versions, name))
     },
 
     download: (artifact, signal) =>

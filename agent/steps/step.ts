@@ -1,6 +1,14 @@
 import type { Bundle } from '../../shared/api/bundle.ts'
 import type { ConditionType } from '../../shared/conditions.ts'
 
+/** What people should know of a step that is done; `False` when only what is here already could be kept. */
+export interface StepNote {
+  /** @defaultValue True */
+  readonly status?: 'False'
+  readonly reason: string
+  readonly message: string
+}
+
 /**
  * One step of convergence. Boot, restart, repair and upgrade run the same list: what `check` calls done is
  * not applied. Effects of `apply` and `undo` are safe to repeat and to be killed in.
@@ -15,4 +23,7 @@ export interface Step {
   apply(bundle: Bundle, signal: AbortSignal): Promise<void>
   /** Takes it back, on leaving. Steps without lasting effects on the machine have none. */
   undo?(signal: AbortSignal): Promise<void>
+  note?(): StepNote | undefined
+  /** Longest pause before the next try, ms; for what is found out on this machine alone, and cheaply. */
+  readonly retryWithinMs?: number
 }

@@ -21,6 +21,7 @@ import { createEnvoy } from '../../../agent/sidecar/envoy.ts'
 import { createLogFile } from '../../../agent/sidecar/log-file.ts'
 import { sidecarPaths, sidecarUser } from '../../../agent/sidecar/paths.ts'
 import { createPidFile } from '../../../agent/sidecar/pid-file.ts'
+import { createPortGuard } from '../../../agent/sidecar/port-guard.ts'
 import { createProcessSupervisor } from '../../../agent/sidecar/process.ts'
 import { createProcessGroups } from '../../../agent/sidecar/process-group.ts'
 import { createProcessTable } from '../../../agent/sidecar/process-table.ts'
@@ -67,11 +68,12 @@ const monitor = createHealthMonitor({ supervisor, envoy, application, clock, sig
 const drain = createDrain({ envoy, clock, log, effects })
 let bundle: Bundle | undefined
 
+const ports = createPortGuard('/proc')
 const steps: readonly Step[] = [
-  createInstallStep({ artifacts, arch, effects }),
+  createInstallStep({ artifacts, arch, clock, log, effects }),
   createFilesStep({ runFolder: createRunFolder({ path: paths.run, state, user: sidecarUser }), effects }),
-  createSidecarStep({ supervisor, paths, arch, effects }),
-  createReadyStep({ envoy, clock }),
+  createSidecarStep({ supervisor, paths, installed: artifacts.inForce, ports, effects }),
+  createReadyStep({ envoy, ports, clock, stop: (until) => supervisor.stop(0, until) }),
   createCaptureStep({
     redirect,
     watchdog,

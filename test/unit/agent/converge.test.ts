@@ -116,6 +116,76 @@ t.test(
   },
 )
 
+t.test('what could be kept only as it is, is false, and what follows goes on', async (t) => {
+  const clock = createFakeClock()
+  const board = createStatusBoard({ clock, facts: () => ({ bundleRevision: '', sidecarRestarts: 0 }) })
+  const seen: string[] = []
+  let isRefused = true
+  const converge = createConverge({
+    tasks: [
+      {
+        name: 'install',
+        condition: 'SidecarInstalled',
+        check: async () => false,
+        apply: async () => {},
+        note: () => (isRefused ? { status: 'False', reason: 'DISK_FULL', message: 'no room' } : undefined),
+      },
+      { name: 'files', condition: 'FilesWritten', check: async () => true, apply: async () => {} },
+    ],
+    ...{ board, clock, log: { ...silentLog, info: (text: string) => seen.push(text) } },
+    converged: () => seen.push('converged'),
+    broken: () => seen.push('broken'),
+    fatal: () => false,
+  })
+  const stop = new AbortController()
+  const ended = converge.run(stop.signal).catch(() => {})
+  await clock.untilSleeping()
+  t.match(board.conditions(), [
+    { type: 'SidecarInstalled', status: 'False', reason: 'DISK_FULL', message: 'no room' },
+    { type: 'FilesWritten', status: 'True' },
+  ])
+  t.same(seen, ['converged'], 'and nobody says that the step is done')
+  isRefused = false
+  await clock.advance(15_000)
+  t.match(board.conditions()[0], { status: 'True', reason: 'Done' })
+  t.same(seen, ['converged', 'step done', 'converged'])
+  stop.abort()
+  await ended
+})
+
+t.test('a task that says so is tried again soon, however often it failed', async (t) => {
+  const clock = createFakeClock()
+  const board = createStatusBoard({ clock, facts: () => ({ bundleRevision: '', sidecarRestarts: 0 }) })
+  let tries = 0
+  const converge = createConverge({
+    tasks: [
+      {
+        name: 'sidecar',
+        condition: 'SidecarRunning',
+        retryWithinMs: 2_000,
+        check: async () => false,
+        async apply() {
+          tries += 1
+          throw new MooringError('PORT_IN_USE')
+        },
+      },
+    ],
+    ...{ board, clock, log: silentLog, random: () => 1 },
+    converged() {},
+    broken() {},
+    fatal: () => false,
+  })
+  const stop = new AbortController()
+  const ended = converge.run(stop.signal).catch(() => {})
+  await clock.untilSleeping()
+  await clock.advance(60_000)
+  const before = tries
+  await clock.advance(20_000)
+  t.equal(tries - before, 10)
+  stop.abort()
+  await ended
+})
+
 t.test('a wake-up ends the pause, whether it comes in it or before it', async (t) => {
   const { converge, clock, passes, stop, ended } = scene()
   await clock.untilSleeping()

@@ -34,10 +34,10 @@ t.test('a VM that serves has nothing to mend', async (t) => {
     connected: true,
     vm: 'vm-1',
     certificateUntil: Date.UTC(2030, 0, 1),
-    sidecar: { running: true, pid: 7, restarts: 1 },
+    sidecar: { running: true, version: '1.29.1', pid: 7, restarts: 1 },
     conditions: view.conditions.slice(0, 1),
   })
-  t.match(text, /runs, pid 7, 1 restarts/)
+  t.match(text, /runs, 1\.29\.1, pid 7, 1 restarts/)
   t.match(text, /valid until 2030-01-01T00:00:00.000Z/)
   t.notMatch(text, /fix:/)
 })

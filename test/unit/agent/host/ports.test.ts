@@ -1,3 +1,4 @@
+import { createSocket } from 'node:dgram'
 import { createServer } from 'node:net'
 import fc from 'fast-check'
 import t from 'tap'
@@ -9,9 +10,16 @@ t.test('listening sockets are read, others are not', async (t) => {
    1: 0100007F:1F90 0100007F:D431 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0000000000000000 20 4 30 10 -1
    2: 00000000000000000000000000000000:0016 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1
 `
+  const protocol = 'tcp'
   t.same(parseListeners(text), [
-    { port: 15000, uid: 1337, inode: 4711 },
-    { port: 22, uid: 0, inode: 4713 },
+    { protocol, port: 15000, reach: 'loopback', uid: 1337, inode: 4711 },
+    { protocol, port: 22, reach: 'all', uid: 0, inode: 4713 },
+  ])
+  const udp = `  sl  local_address rem_address   st
+   0: 3500007F:3ACD 00000000:0000 07 00000000:00000000 00:00000000 00000000   101        0 4714 2`
+  t.same(parseListeners(udp), [], 'a state of TCP says nothing of UDP')
+  t.same(parseListeners(udp, 'udp'), [
+    { protocol: 'udp', port: 15053, reach: 'elsewhere', uid: 101, inode: 4714 },
   ])
   fc.assert(fc.property(fc.string(), (any) => Array.isArray(parseListeners(any))))
 })
@@ -25,4 +33,12 @@ t.test('a listener of this process is found, with its owner', async (t) => {
   t.match(await ownerOf('/proc', found?.inode ?? 0), `(pid ${process.pid})`)
   t.equal(await ownerOf('/proc', 0), undefined)
   server.close()
+  const socket = createSocket('udp4')
+  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve))
+  const bound = socket.address().port
+  t.match(
+    (await listeners('/proc')).find(({ port, protocol }) => port === bound && protocol === 'udp'),
+    { reach: 'loopback' },
+  )
+  socket.close()
 })

@@ -84,6 +84,8 @@ t.test('a version appears complete, is used, and the one before it stays', async
     t.notOk(await artifacts.inUse(artifact), 'not before it is said')
     await artifacts.use(artifact)
     t.ok(await artifacts.inUse(artifact))
+    const { version, sha256 } = artifact
+    t.same(await artifacts.inForce(), { version, sha256, folder: versionFolder(paths.versions, artifact) })
     t.equal(await readFile(join(paths.current, 'bin/pilot-agent'), 'utf8'), artifact.version)
   }
   const names = versions.map(({ artifact }) => `${artifact.version}-${artifact.sha256.slice(0, 12)}`)
@@ -97,7 +99,9 @@ t.test('a damaged version does not count as installed, and is replaced', async (
   const artifacts = createArtifacts({ paths, log, ...server(bytes) })
   const folder = versionFolder(paths.versions, artifact)
   const install = async () => artifacts.unpack(artifact, await artifacts.download(artifact, signal), signal)
+  t.equal(await artifacts.inForce(), undefined)
   await install()
+  await artifacts.use(artifact)
   const harm: Record<string, () => Promise<void>> = {
     'a cut file': () => writeFile(join(folder, 'bin/envoy'), 'cut'),
     'a file that cannot be run': () => chmod(join(folder, 'bin/envoy'), 0o644),
@@ -109,6 +113,7 @@ t.test('a damaged version does not count as installed, and is replaced', async (
     t.ok(await artifacts.installed(artifact))
     await damage()
     t.notOk(await artifacts.installed(artifact), what)
+    t.equal(await artifacts.inForce(), undefined, `${what}: nothing to start`)
     await install()
   }
   t.ok(await artifacts.installed(artifact))

@@ -1,15 +1,25 @@
 import t from 'tap'
 import { createReadyStep } from '../../../../agent/steps/ready.ts'
+import { MooringError } from '../../../../shared/errors.ts'
 import { createFakeClock } from '../../../fakes/clock.ts'
 import { someBundle } from '../bundle.ts'
 
-function world(readyAfterMs: number) {
+function world(readyAfterMs: number, takenAfterMs = Number.POSITIVE_INFINITY) {
   const clock = createFakeClock()
   const start = clock.now()
   let asked = 0
+  const stops: number[] = []
   const step = createReadyStep({
     clock,
     random: () => 0.5,
+    ports: {
+      async mustBeFree() {
+        if (clock.now() - start >= takenAfterMs) throw new MooringError('PORT_IN_USE', { detail: '15006' })
+      },
+    },
+    stop: async () => {
+      stops.push(clock.now() - start)
+    },
     envoy: {
       readiness: async () => {
         asked += 1
@@ -21,7 +31,7 @@ function world(readyAfterMs: number) {
       drain: async () => {},
     },
   })
-  return { step, clock, elapsed: () => clock.now() - start, asked: () => asked }
+  return { step, clock, stops, asked: () => asked }
 }
 const { signal } = new AbortController()
 
@@ -40,7 +50,7 @@ t.test('it comes back within 50 ms of being ready', async (t) => {
 })
 
 t.test('it gives up and says why, having asked less and less often', async (t) => {
-  const { step, clock, asked } = world(Number.POSITIVE_INFINITY)
+  const { step, clock, stops, asked } = world(Number.POSITIVE_INFINITY)
   const applying = t.rejects(step.apply(someBundle(), signal), {
     code: 'SIDECAR_NOT_READY',
     detail: 'not yet',
@@ -52,6 +62,17 @@ t.test('it gives up and says why, having asked less and less often', async (t) =
   await applying
   t.ok(asked() - early < early / 2, `${early} then ${asked() - early}`)
   t.notOk(await step.check(someBundle(), signal))
+  t.same(stops, [], 'it may yet get ready')
+})
+
+t.test('somebody else has a port: the sidecar, which asks for it once, is stopped', async (t) => {
+  const { step, clock, stops } = world(Number.POSITIVE_INFINITY, 500)
+  const applying = t.rejects(step.apply(someBundle(), signal), { code: 'PORT_IN_USE', detail: '15006' })
+  await clock.untilSleeping()
+  await clock.advance(2_000)
+  await applying
+  t.equal(stops.length, 1)
+  t.ok((stops[0] ?? 0) < 2_000, 'long before it would give up')
 })
 
 t.test('it ends when it is aborted', async (t) => {

@@ -2,17 +2,19 @@ import t from 'tap'
 import { createEffects } from '../../../../agent/effects.ts'
 import type { SidecarSpec, SidecarState, Supervisor } from '../../../../agent/sidecar/supervisor.ts'
 import { createSidecarStep } from '../../../../agent/steps/sidecar.ts'
+import { MooringError } from '../../../../shared/errors.ts'
 import { someBundle } from '../bundle.ts'
 
 const { signal } = new AbortController()
-const bundle = someBundle((b) => {
-  b.sidecar.artifacts = [{ version: '1.29.1', arch: 'amd64', sha256: 'a'.repeat(64), size: 1 }]
-})
+const bundle = someBundle()
+const first = { version: '1.29.1', folder: '/v/1.29.1-aaaaaaaaaaaa', sha256: 'a'.repeat(64) }
 
 function world() {
   const ensured: SidecarSpec[] = []
   const done: string[] = []
   let running = false
+  let installed: typeof first | undefined = first
+  let taken: string | undefined
   const supervisor: Supervisor = {
     ensure: async (spec) => {
       ensured.push(spec)
@@ -27,8 +29,13 @@ function world() {
   }
   const step = createSidecarStep({
     supervisor,
-    paths: { versions: '/v', run: '/run' },
-    arch: 'amd64',
+    paths: { run: '/run' },
+    installed: async () => installed,
+    ports: {
+      async mustBeFree() {
+        if (taken !== undefined) throw new MooringError('PORT_IN_USE', { detail: taken })
+      },
+    },
     effects: createEffects({ after: (name) => done.push(name) }),
   })
   return {
@@ -37,6 +44,12 @@ function world() {
     done,
     crash: () => {
       running = false
+    },
+    install: (version: typeof first | undefined) => {
+      installed = version
+    },
+    take: (port: string | undefined) => {
+      taken = port
     },
   }
 }
@@ -65,4 +78,32 @@ t.test('it is stopped on leaving, and must be ensured after that', async (t) => 
   await step.undo?.(signal)
   t.same(done, ['sidecar-started', 'stop 5000', 'sidecar-stopped'])
   t.notOk(await step.check(bundle, signal))
+})
+
+t.test('another version on disk is another sidecar; the one that runs is told of', async (t) => {
+  const { step, ensured, install, crash } = world()
+  t.equal(step.version(), undefined)
+  await step.apply(bundle, signal)
+  t.equal(step.version(), '1.29.1')
+  install({ ...first, version: '1.30.0', folder: '/v/1.30.0-bbbbbbbbbbbb' })
+  t.notOk(await step.check(bundle, signal))
+  t.equal(step.version(), '1.29.1', 'until it is replaced')
+  await step.apply(bundle, signal)
+  t.equal(step.version(), '1.30.0')
+  t.equal(ensured[1]?.command, '/v/1.30.0-bbbbbbbbbbbb/bin/pilot-agent')
+  crash()
+  t.equal(step.version(), undefined, 'none runs')
+  install(undefined)
+  await t.rejects(step.apply(bundle, signal), { code: 'ARTIFACT_INVALID' })
+})
+
+t.test('a port that somebody else has: nothing is started until it is free', async (t) => {
+  const { step, ensured, take } = world()
+  take('15001 by node (pid 7)')
+  await t.rejects(step.apply(bundle, signal), { code: 'PORT_IN_USE', detail: '15001 by node (pid 7)' })
+  t.same(ensured, [])
+  t.ok((step.retryWithinMs ?? 60_000) <= 5_000, 'it is looked at again within seconds')
+  take(undefined)
+  await step.apply(bundle, signal)
+  t.equal(ensured.length, 1)
 })
