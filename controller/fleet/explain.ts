@@ -51,9 +51,7 @@ function answerFor(input: ExplainInput): Answer {
     case 'draining':
       return whenDraining(input)
     case 'ready':
-      return isServing(record)
-        ? { summary: 'It is in the mesh and serves.', since: record.phaseSince }
-        : whenFaulty(input)
+      return isServing(record) ? whenServing(input) : whenFaulty(input)
     default:
       return whenFaulty(input)
   }
@@ -64,6 +62,14 @@ function isServing(record: VmRecord): boolean {
     condition(record, 'EndpointOpen')?.status === 'True' &&
     condition(record, 'EntryWritten')?.status !== 'False'
   )
+}
+
+/** What keeps no request from it may still have to be mended. */
+function whenServing({ record }: ExplainInput): Answer {
+  const fault = firstFault(record.conditions.filter(({ status }) => status === 'False'))
+  if (fault === undefined) return { summary: 'It is in the mesh and serves.', since: record.phaseSince }
+  const { title } = conditionCatalogue[fault.type]
+  return { ...blame(fault), summary: `It is in the mesh and serves, but "${title}" is False.` }
 }
 
 function whenFaulty(input: ExplainInput): Answer {

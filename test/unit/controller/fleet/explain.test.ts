@@ -37,6 +37,26 @@ t.test('a VM that serves needs no fix', async (t) => {
   })
 })
 
+t.test('a VM that serves, though something of it has to be mended', async (t) => {
+  const message = 'its sha256 differs; version 1.29.1 goes on'
+  const conditions = [
+    condition('SidecarInstalled', 'False', 'ARTIFACT_DIGEST_MISMATCH', message),
+    condition('EndpointOpen', 'True'),
+    condition('Drained', 'False', 'NotDraining'),
+    condition('Ready', 'True'),
+  ]
+  t.match(ask({ phase: 'ready', conditions }), {
+    ready: true,
+    summary: 'It is in the mesh and serves, but "The sidecar is installed in the wanted version" is False.',
+    step: 'SidecarInstalled',
+    cause: /its sha256 differs; version 1\.29\.1 goes on/,
+    fix: /Nothing of it was run/,
+    since: now - 30_000,
+  })
+  const unjudged = [condition('EndpointOpen', 'True'), condition('Connected', 'Unknown')]
+  t.equal(ask({ phase: 'ready', conditions: unjudged }).step, undefined, 'what is not known is no fault')
+})
+
 t.test('the first failing step is named, with the words of the error catalogue', async (t) => {
   const conditions = [
     condition('SidecarInstalled', 'False', 'ARTIFACT_DIGEST_MISMATCH', 'sha256 differs'),
