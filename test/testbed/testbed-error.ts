@@ -48,6 +48,14 @@ const testbedErrors = {
     title: 'The network or VM is closed already',
     fix: 'Make a new one.',
   },
+  MACHINE_OFF: {
+    title: 'The machine is off',
+    fix: 'Power it on first; when it ended by itself, its console says why.',
+  },
+  MACHINE_STUCK: {
+    title: 'The machine did not get where it should in time',
+    fix: 'The end of its console is in `detail`; look at the load of this machine too.',
+  },
   PROCESSES_REMAIN: {
     title: 'Processes in a namespace did not end',
     fix: 'See what `ip netns pids` says for it; a process in uninterruptible sleep cannot be ended.',

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { runCommand } from '../command.ts'
+import { removeControlGroups } from '../machines/control-group.ts'
 import { TestbedError } from '../testbed-error.ts'
 import { type Instance, listInstances, namespaceName, releaseInstance, uplinkName } from './instance.ts'
 import { endProcesses } from './namespace-processes.ts'
@@ -18,6 +19,9 @@ export async function removeInstance(instance: Instance, graceMs: number): Promi
   // By itself this would go with its namespace, but only some time later.
   await removeIfThere(['link', 'del', uplinkName(instance)], `/sys/class/net/${uplinkName(instance)}`)
   for (const name of names) await removeIfThere(['netns', 'del', name], `/run/netns/${name}`)
+  // Only machines that boot have any.
+  if (names.some((name) => name.startsWith(namespaceName(instance, 'machine-'))))
+    await removeControlGroups(namespaceName(instance, 'machine-'))
   await rm(instance.tempDir, { recursive: true, force: true, maxRetries: 3 })
   await releaseInstance(instance)
 }

@@ -20,6 +20,8 @@ export interface PartRecipe {
   readonly files: readonly string[]
   /** Files (or folders, for all in them) to be run. */
   readonly executables: readonly string[]
+  /** Whether the modes of files belong to the part, as they do in the root of a machine. @defaultValue false */
+  readonly keepsModes?: boolean
   /** Makes the part in an empty folder. */
   make(dir: string, step: ProgressStep): Promise<void>
 }
@@ -73,7 +75,8 @@ export function createPartCache(deps: PartCacheDeps): PartCache {
       await recipe.make(unfinished, step)
       if (!(await isComplete(unfinished, recipe.files)))
         throw new TestbedError('BUILD_FAILED', `${recipe.label} did not give ${recipe.files.join(', ')}`)
-      await makeReadable(unfinished)
+      if (recipe.keepsModes !== true) await makeReadable(unfinished)
+      else await chmod(unfinished, 0o755)
       for (const name of recipe.executables) await makeExecutable(join(unfinished, name))
       await rm(dir, { recursive: true, force: true })
       await rename(unfinished, dir)

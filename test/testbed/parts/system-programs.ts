@@ -34,7 +34,15 @@ export async function ensureSystemPrograms(deps: {
   readonly progress: Progress
   readonly signal?: AbortSignal | undefined
 }): Promise<void> {
-  const names = await missingPackages(needed, onPath)
+  await ensurePrograms(needed, deps)
+}
+
+/** Installs the packages of those of `programs` that this machine lacks. */
+export async function ensurePrograms(
+  programs: Readonly<Record<string, string>>,
+  deps: { readonly progress: Progress; readonly signal?: AbortSignal | undefined },
+): Promise<void> {
+  const names = await missingPackages(programs, onPath)
   if (names.length === 0) return
   const step = deps.progress.start(`packages ${names.join(', ')}`)
   try {
