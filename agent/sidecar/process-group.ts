@@ -25,8 +25,10 @@ export interface Run {
   readonly exited: Promise<Exit>
 }
 
-export interface ProcessGroups {
-  start(spec: SidecarSpec): Promise<Run>
+/** Runs of the sidecar: process groups that the agent starts itself, or those of a unit of systemd. */
+export interface SidecarRuns {
+  /** `signal` ends only the watching; the run outlives it. */
+  start(spec: SidecarSpec, signal: AbortSignal): Promise<Run>
   /** A run that is there already with the same specification. Any other sidecar is ended. */
   adopt(spec: SidecarSpec, signal: AbortSignal): Promise<Run | undefined>
   /** Ends every sidecar of this agent, also those that it neither started nor adopted. */
@@ -50,7 +52,7 @@ const gonePollMs = 10
 const strayGraceMs = 2000
 
 /** Starts, adopts and ends process groups. */
-export function createProcessGroups(deps: ProcessGroupsDeps): ProcessGroups {
+export function createProcessGroups(deps: ProcessGroupsDeps): SidecarRuns {
   const { clock, log, processes, pidFile, logFile } = deps
 
   const watch = async (entry: ProcessEntry, offset: number, signal: AbortSignal): Promise<Exit> => {
@@ -60,7 +62,7 @@ export function createProcessGroups(deps: ProcessGroupsDeps): ProcessGroups {
     return { code: null, signal: null, tail: await logFile.tail(offset) }
   }
 
-  const end: ProcessGroups['end'] = async ({ pid, uid }, graceMs, signal) => {
+  const end: SidecarRuns['end'] = async ({ pid, uid }, graceMs, signal) => {
     const deadline = clock.now() + graceMs
     if (graceMs > 0) send(pid, 'SIGTERM')
     while ((await processes.group(pid, uid)).length > 0) {
@@ -69,10 +71,21 @@ export function createProcessGroups(deps: ProcessGroupsDeps): ProcessGroups {
     }
   }
 
-  const endAll: ProcessGroups['endAll'] = async (uid, graceMs, signal) => {
+  /** The process that the record names, if it is the same one and lives. */
+  const recordedEntry = async (): Promise<ProcessEntry | undefined> => {
+    const record = await pidFile.read()
+    const entry = record && (await processes.find(record.pid))
+    if (record === undefined || entry?.startTime !== record.startTime) return undefined
+    return record.bootId === (await processes.bootId()) ? entry : undefined
+  }
+
+  const endAll: SidecarRuns['endAll'] = async (uid, graceMs, signal) => {
     // Found by its program, not by the record: the agent may have been killed before it wrote one.
     const strays = await processes.runningFrom(deps.versions, uid)
-    for (const pid of new Set(strays.map((stray) => stray.group))) {
+    // And by the record: programs of others are hidden from an agent that may not trace them.
+    const recorded = await recordedEntry()
+    const leaders = new Set([...strays.map((stray) => stray.group), ...(recorded ? [recorded.pid] : [])])
+    for (const pid of leaders) {
       log.info('a running sidecar is ended', { pid })
       await end({ pid, uid }, graceMs, signal)
     }
@@ -124,9 +137,8 @@ export function createProcessGroups(deps: ProcessGroupsDeps): ProcessGroups {
 
     async adopt(spec, signal) {
       const record = await pidFile.read()
-      const entry = record && (await processes.find(record.pid))
-      const alive = entry?.startTime === record?.startTime && record?.bootId === (await processes.bootId())
-      if (record && entry && alive && record.hash === spec.hash) {
+      const entry = await recordedEntry()
+      if (record && entry && record.hash === spec.hash) {
         log.info('the running sidecar is adopted', { pid: entry.pid })
         const exited = watch(entry, await logFile.size(), signal)
         exited.catch(() => {})
