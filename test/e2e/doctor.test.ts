@@ -72,8 +72,8 @@ t.test(
     await new Promise((resolve) => squatter.stdout?.once('data', resolve))
     await member.startApp()
     await member.startAgent()
-    await waitFor(async () => (await readFile(member.agentLog, 'utf8')).includes('SIDECAR_NOT_READY'), {
-      what: 'the agent to say that the sidecar does not get ready',
+    await waitFor(async () => (await readFile(member.agentLog, 'utf8')).includes('PORT_IN_USE'), {
+      what: 'the agent to say that a port is taken',
       onTimeout: () => tail(member.agentLog),
     })
     const doctor = await member.agent('doctor', '--json')

@@ -33,6 +33,22 @@ t.test('a step sees the bundle that is in force when it is looked at', async (t)
   t.same(seen, ['check r1', 'apply r2'])
 })
 
+t.test('what a step has to say beside its result is passed on', async (t) => {
+  let message = 'first'
+  const step = {
+    name: 'install',
+    condition: 'SidecarInstalled',
+    retryWithinMs: 2_000,
+    check: async () => true,
+    apply: async () => {},
+    note: () => ({ status: 'False' as const, reason: 'DISK_FULL', message }),
+  } as const
+  const task = withBundle(step, () => someBundle())
+  message = 'second'
+  t.match(task, { retryWithinMs: 2_000 })
+  t.same(task.note?.(), { status: 'False', reason: 'DISK_FULL', message: 'second' })
+})
+
 t.test('what can be taken back still can', async (t) => {
   let undone = 0
   const step = {
