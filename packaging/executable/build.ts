@@ -1,33 +1,18 @@
 /**
  * Builds the agent's executable: one file that needs nothing on the VM. Does nothing when no input changed.
  *
- * Usage: node packaging/executable/build.ts [--out FILE]
+ * Usage: node packaging/executable/build.ts [--arch amd64|arm64] [--out FILE]
  */
-import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { access, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { parseArgs, promisify } from 'node:util'
+import { parseArgs } from 'node:util'
+import { toolsFolder } from '../tools/cache.ts'
+import { type Arch, createRuntimes, hostArchOf } from '../tools/runtimes.ts'
+import { compileAgent, flags } from './compile.ts'
 
 const project = path.resolve(import.meta.dirname, '../..')
-const bun = path.join(project, 'node_modules/bun/bin/bun.exe')
-const entry = 'packaging/executable/entry.ts'
-
-/** What makes two builds of the same sources the same. */
-const flags = [
-  '--compile',
-  '--minify',
-  '--format=esm',
-  // Parsed once, here: it starts sooner, and the text of the program is not kept in memory.
-  '--bytecode',
-  // What is imported late is loaded late.
-  '--splitting',
-  // It must not matter in which folder the agent is started.
-  '--no-compile-autoload-dotenv',
-  '--no-compile-autoload-bunfig',
-  // The agent waits nearly all of its life: memory counts for more than the speed of its code.
-  '--compile-exec-argv=--smol',
-] as const
+const host = hostArchOf(process.arch)
 
 /** What was built of what; lies beside the executable. */
 interface Record {
@@ -35,8 +20,11 @@ interface Record {
   readonly inputs: readonly string[]
 }
 
-const { values } = parseArgs({ options: { out: { type: 'string', default: 'dist/mooring-agent' } } })
-const out = path.resolve(project, values.out)
+const { values } = parseArgs({
+  options: { out: { type: 'string' }, arch: { type: 'string', default: host } },
+})
+const arch = archOf(values.arch)
+const out = path.resolve(project, values.out ?? `dist/mooring-agent${arch === host ? '' : `-${arch}`}`)
 const recordFile = `${out}.inputs.json`
 
 const before = await readRecord()
@@ -50,32 +38,32 @@ if (before !== undefined && (await exists(out)) && before.digest === (await dige
 
 /** Builds, and returns the files that went in. */
 async function build(): Promise<readonly string[]> {
-  await mkdir(path.dirname(out), { recursive: true })
-  const temporary = `${out}.${process.pid}.tmp`
-  const metafile = `${temporary}.json`
-  try {
-    const args = ['build', ...flags, `--metafile=${metafile}`, entry, `--outfile=${temporary}`]
-    await promisify(execFile)(bun, args, { cwd: project })
-    const { inputs } = JSON.parse(await readFile(metafile, 'utf8')) as { inputs: object }
-    // Renamed at the end: an agent that runs from the old file goes on with it.
-    await rename(temporary, out)
-    return Object.keys(inputs).sort()
-  } finally {
-    await rm(temporary, { force: true })
-    await rm(metafile, { force: true })
+  const runtimes = createRuntimes({ project, cacheFolder: toolsFolder(process.env), hostArch: process.arch })
+  const bun = await runtimes.bun(host)
+  if (arch === host) return compileAgent(out, { project, bun })
+  const foreign = {
+    target: arch === 'arm64' ? 'bun-linux-arm64' : 'bun-linux-x64',
+    runtime: await runtimes.bun(arch),
   }
+  return compileAgent(out, { project, bun, foreign })
 }
 
-/** SHA-256 over the flags, Bun's version and every input; undefined when an input is gone. */
+/** SHA-256 over the kind of machine, the flags, Bun's version and every input; undefined when an input is gone. */
 async function digestOf(inputs: readonly string[]): Promise<string | undefined> {
-  const hash = createHash('sha256').update(JSON.stringify(flags))
+  const hash = createHash('sha256').update(JSON.stringify([arch, ...flags]))
   hash.update(await readFile(path.join(project, 'node_modules/bun/package.json')))
-  for (const input of [...inputs, path.relative(project, import.meta.filename)]) {
+  const own = ['build.ts', 'compile.ts'].map((name) => path.join('packaging/executable', name))
+  for (const input of [...inputs, ...own]) {
     const content = await readFile(path.resolve(project, input)).catch(() => undefined)
     if (content === undefined) return undefined
     hash.update(`\n${input} ${content.length}\n`).update(content)
   }
   return hash.digest('hex')
+}
+
+function archOf(name: string): Arch {
+  if (name === 'amd64' || name === 'arm64') return name
+  throw new Error(`--arch is amd64 or arm64, not ${name}`)
 }
 
 async function readRecord(): Promise<Record | undefined> {
