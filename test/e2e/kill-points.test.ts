@@ -1,5 +1,4 @@
 import t from 'tap'
-import { type EffectName as AgentEffect, effectNames as agentEffects } from '../../agent/effects.ts'
 import {
   type EffectName as ControllerEffect,
   effectNames as controllerEffects,
@@ -23,22 +22,6 @@ const controllerScenes: Record<ControllerEffect, 'join' | 'drain' | 'replace' | 
   'eviction-lifted': 'replace',
   'pool-objects-applied': 'pool',
   'pool-objects-removed': 'pool',
-}
-
-/** The same for the agent: on its way into the mesh, or out of it. */
-const agentScenes: Record<AgentEffect, 'join' | 'refresh' | 'leave'> = {
-  'key-stored': 'join',
-  'identity-stored': 'join',
-  'artifact-downloaded': 'join',
-  'artifact-installed': 'join',
-  'files-written': 'join',
-  'sidecar-started': 'join',
-  'capture-applied': 'join',
-  'bundle-stored': 'refresh',
-  'drain-started': 'leave',
-  'capture-undone': 'leave',
-  'sidecar-stopped': 'leave',
-  'departure-stored': 'leave',
 }
 
 t.test(
@@ -71,45 +54,6 @@ t.test(
     }
   },
 )
-
-t.test('the agent is killed after each effect: the next start goes on from there', async (t) => {
-  const world = await createWorld({ name: 'agent-points' })
-  t.teardown(() => world.close())
-  await (await world.boot('image', 'servers')).shutDown()
-
-  for (const effect of agentEffects.filter((name) => agentScenes[name] === 'join')) {
-    await t.test(effect, async (t) => {
-      const member = await world.prepare(`vm-${effect}`, 'servers', { baked: !effect.startsWith('artifact') })
-      await member.startApp()
-      const child = await member.startAgent({ env: { MOORING_TEST_KILL_AFTER: effect } })
-      await waitFor(() => child.signalCode === 'SIGKILL', { what: 'the agent to die' })
-      await member.startAgent()
-      await member.waitPhase('ready')
-      const same = (await world.operator.vms()).filter((vm) => vm.address === member.vm.address)
-      t.equal(same.length, 1, 'one VM for one machine')
-      const { pilotAgent, envoy } = await member.sidecar()
-      t.ok(pilotAgent && envoy, 'one sidecar runs')
-      t.equal(await member.shutDown(), 0)
-    })
-  }
-
-  for (const effect of agentEffects.filter((name) => agentScenes[name] === 'leave')) {
-    await t.test(effect, async (t) => {
-      const member = await world.boot(`vm-${effect}`, 'servers')
-      await member.killAgent()
-      const child = await member.startAgent({ env: { MOORING_TEST_KILL_AFTER: effect } })
-      await waitFor(async () => (await member.view()).connected, { what: 'its stream' })
-      child.kill('SIGTERM')
-      await waitFor(() => child.signalCode === 'SIGKILL', { what: 'the agent to die', limitMs: 60_000 })
-      await member.startAgent()
-      await waitFor(async () => ['ready', 'left'].includes((await member.view()).phase), {
-        what: 'it to be back, or gone in order',
-        limitMs: 60_000,
-      })
-      t.pass('it is where the table allows')
-    })
-  }
-})
 
 /** Entries as istiod reads them: only those of VMs that should have one. */
 async function settled(world: World): Promise<void> {

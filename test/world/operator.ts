@@ -16,6 +16,7 @@ export interface Operator {
   call<T>(method: string, path: string, body?: unknown): Promise<T>
   /** The controller's metrics, as text. */
   metrics(): Promise<string>
+  pool(name: string): Promise<PoolView>
   applyPool(name: string, spec: PoolSpec): Promise<PoolView>
   createToken(pool: string, options?: { uses?: number; ttlSeconds?: number }): Promise<TokenCreated>
   vms(pool?: string): Promise<readonly VmView[]>
@@ -60,6 +61,7 @@ export function createOperator(deps: OperatorDeps): Operator {
     token: deps.token,
     call,
     metrics: () => call('GET', '/metrics'),
+    pool: (name) => call('GET', `/v1/pools/${name}`),
     applyPool: (name, spec) => call('PUT', `/v1/pools/${name}`, spec),
     createToken: (pool, options = {}) => call('POST', '/v1/tokens', { pool, ...options }),
     vms: (pool) => call('GET', pool === undefined ? '/v1/vms' : `/v1/vms?pool=${pool}`),
@@ -81,7 +83,7 @@ function send<T>(deps: OperatorDeps, method: string, path: string, body?: unknow
         ca: deps.ca,
         // A connection each: the controller is killed and restarted under these tests.
         agent: false,
-        timeout: 20_000,
+        timeout: 60_000,
         headers: {
           ...(deps.token !== '' && { authorization: `Bearer ${deps.token}` }),
           ...(text !== undefined && { 'content-type': 'application/json' }),
