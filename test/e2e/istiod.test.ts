@@ -19,10 +19,10 @@ t.test('restarts of istiod and of the controller under load', async (t) => {
     const load = world.load(caller, { options: { 'download-seconds': 3 } })
     await load.firstOk
     const first = await istiodPid(world)
+    const before = await updates(caller)
     process.kill(first, 'SIGKILL')
     await waitFor(async () => (await istiodPid(world)) !== first, { what: 'a new istiod' })
     // The caller's sidecar is told everything again; what it is told is what this scene is about.
-    const before = await updates(caller)
     await waitFor(async () => (await updates(caller)) > before, { what: 'the sidecar to be connected again' })
     const count = load.progress().requests
     await waitFor(() => load.progress().requests > count + 200, { what: 'load after the restart' })
@@ -93,7 +93,7 @@ async function endpoints(member: Member): Promise<number> {
 async function connects(member: Member, host: string, port: number): Promise<boolean> {
   const program = `
     const socket = require('node:net').connect(${port}, '${host}')
-    socket.setTimeout(2000, () => process.exit(1))
+    socket.setTimeout(10_000, () => process.exit(1))
     socket.once('connect', () => process.exit(0))
     socket.once('error', () => process.exit(1))`
   // Past the sidecar, which would accept any connection itself.

@@ -41,9 +41,17 @@ t.test('the sidecar is killed: closed, started again, open', async (t) => {
   t.teardown(() => world.close())
   const a = await world.boot('a', 'servers')
   for (const victim of ['pilotAgent', 'envoy'] as const) {
-    const before = await a.sidecar()
+    const before = await waitFor(
+      async () => {
+        const seen = await a.sidecar()
+        return seen.pilotAgent !== undefined && seen.envoy !== undefined && seen
+      },
+      { what: 'both programs of the sidecar' },
+    )
     const restarts = (await a.view()).sidecarRestarts
-    process.kill(before[victim] ?? -1, 'SIGKILL')
+    const pid = before[victim]
+    if (pid === undefined) throw new Error(`no ${victim} runs`)
+    process.kill(pid, 'SIGKILL')
     const view = await waitFor(
       async () => {
         const seen = await a.view()

@@ -108,6 +108,8 @@ async function prepareCrowd(world: World): Promise<{ token: string }> {
     join: { methods: ['token'], cidrs: [`${world.network.uplink.outside}/32`] },
     // They all come from one address, and say which is theirs.
     address: { cidr: `${crowd.prefix}.0.0/16` },
+    // One process speaks for all of them, and beats late when it is busy.
+    liveness: { heartbeatSeconds: 2, lostAfterSeconds: 20 },
   }
   await world.operator.applyPool(crowd.name, spec)
   return world.operator.createToken(crowd.name, { uses: storm.size })

@@ -22,7 +22,7 @@ request.on('error', (error) => done({ status: 0, body: '', error: String(error.c
 `
 
 /** Makes one GET from inside a namespace (a VM's goes through its sidecar). */
-export async function call(from: Pick<Namespace, 'exec'>, url: string, limitMs = 5_000): Promise<Answer> {
+export async function call(from: Pick<Namespace, 'exec'>, url: string, limitMs = 15_000): Promise<Answer> {
   const { stdout, stderr, code } = await from.exec(process.execPath, ['-e', program, url, String(limitMs)])
   if (code !== 0) throw new Error(`the caller failed: ${stderr}`)
   return JSON.parse(stdout) as Answer

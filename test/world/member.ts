@@ -115,7 +115,7 @@ export async function createMember(deps: MemberDeps): Promise<Member> {
       app.once('error', () => {})
     },
     view: async () => operator.vm(await id()),
-    waitPhase: (phase, limitMs = 60_000) =>
+    waitPhase: (phase, limitMs = 150_000) =>
       waitFor(
         async () => {
           const view = await operator.vm(await id())

@@ -241,7 +241,7 @@ t.test('connections that are older than the capture go on', async (t) => {
     await until(async () => call().over || call().ticks > before + 10)
     t.equal(call().over, false)
   }
-  const fresh = await vm.exec('curl', ['-s', '-m', '1', `telnet://${network.hostAddress}:8099`])
+  const fresh = await vm.exec('curl', ['-s', '-m', '20', `telnet://${network.hostAddress}:8099`])
   t.equal(fresh.code, 7, 'new ones are captured: nothing listens on 15001 here')
 })
 
@@ -270,7 +270,7 @@ t.test('a sidecar that is down for good does not cut its VM off', async (t) => {
     "require('node:http').createServer((q, r) => r.end('out')).listen(8088)",
   ])
   const outside = async () =>
-    (await vm.exec('curl', ['-s', '-m', '2', `http://${network.hostAddress}:8088/`])).stdout
+    (await vm.exec('curl', ['-s', '-m', '20', `http://${network.hostAddress}:8088/`])).stdout
   const bundle = await bundleFor(vm, { istiod, baked, app: 'web' })
   const driver = await startDriver(vm, baked.path)
   await driver.call('converge', { bundle })

@@ -167,7 +167,7 @@ function nudged(object: object, generation: number): object {
 }
 
 /** Waits for a condition, with a limit that only a broken test meets. */
-export async function until(condition: () => Promise<boolean>, limitMs = 30_000): Promise<void> {
+export async function until(condition: () => Promise<boolean>, limitMs = 120_000): Promise<void> {
   const end = performance.now() + limitMs
   for (;;) {
     if (await condition().catch(() => false)) return

@@ -47,7 +47,7 @@ async function call(): Promise<string> {
   const { stdout } = await client.exec('curl', [
     '-s',
     '-m',
-    '3',
+    '20',
     '-o',
     '/dev/null',
     '-w',

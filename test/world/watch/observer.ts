@@ -22,7 +22,7 @@ interface Waiting<Event> {
   readonly failed: (error: Error) => void
 }
 
-const defaultLimitMs = 60_000
+const defaultLimitMs = 120_000
 
 /** Starts a program of this folder in a VM and collects the JSON lines that it prints. */
 export function createObserver<Event>(
