@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 import { globSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { appendFile, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { errorText } from '../shared/errors.ts'
 import { type Command, parseCommand } from './run/command.ts'
+import { digest } from './run/digest.ts'
 import { runFile } from './run/file-process.ts'
 import { meshObstacle, prepareAgent, prepareMesh } from './run/preparation.ts'
 import { createReport, type Report } from './run/report.ts'
@@ -40,6 +41,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const { total, complaint } = await runAll(command, report)
   report.summary(total)
   if (command.json !== undefined) await writeJson(command.json, total)
+  if (command.failures !== undefined) await writeFailures(command.failures, total, complaint)
   if (complaint !== undefined) process.stdout.write(`${complaint}\n`)
   if (inCi && total.skipped > 0) process.stdout.write('With CI=true, a skipped test is a failure.\n')
   process.stdout.write(`${lastLine(total)}\n`)
@@ -128,6 +130,13 @@ function fail(files: readonly TestFile[], text: string): Tally {
   const failures = files.map((file) => ({ path: [file.path], text }))
   process.stdout.write(`${text}\n`)
   return { ...emptyTally, failed: files.length, failures }
+}
+
+/** What a run of several commands shows at its very end. */
+async function writeFailures(file: string, total: Tally, complaint: string | undefined): Promise<void> {
+  const skips = total.skips.map(({ path, text }) => ({ path: ['skipped', ...path], text }))
+  const lines = [...digest(total.failures), ...(inCi ? digest(skips) : []), ...(complaint ? [complaint] : [])]
+  await appendFile(file, lines.map((line) => `${line}\n`).join(''))
 }
 
 /** The counts and the scenes, for programs. */

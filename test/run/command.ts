@@ -7,6 +7,8 @@ export interface Command {
   readonly mode: Mode
   readonly names: readonly string[]
   readonly json: string | undefined
+  /** File to which every failure is added, for who runs several of these. */
+  readonly failures: string | undefined
   readonly skipCore: boolean
   readonly withoutMesh: boolean
   readonly minutes: number
@@ -18,6 +20,7 @@ export const usage = `Usage: node test/run.ts test|e2e|soak [NAME...] [options]
 
   NAME             only files whose path holds this
   --json FILE      write the result and the scenes as JSON
+  --failures FILE  add every failure, in short, to FILE
   --skip-core      e2e: without the files that npm test runs
   --without-mesh   leave the real-mesh files out; they count as skipped
   --minutes N      soak: how long (default 10)
@@ -33,6 +36,7 @@ export function parseCommand(argv: readonly string[], processors: number): Comma
       allowPositionals: true,
       options: {
         json: { type: 'string' },
+        failures: { type: 'string' },
         'skip-core': { type: 'boolean', default: false },
         'without-mesh': { type: 'boolean', default: false },
         minutes: { type: 'string', default: '10' },
@@ -46,6 +50,7 @@ export function parseCommand(argv: readonly string[], processors: number): Comma
       mode,
       names,
       json: values.json,
+      failures: values.failures,
       skipCore: values['skip-core'],
       withoutMesh: values['without-mesh'],
       minutes: positive('--minutes', values.minutes),

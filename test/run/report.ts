@@ -1,3 +1,4 @@
+import { digest } from './digest.ts'
 import type { Finding, Tally } from './tally.ts'
 
 /** Where the report goes. A terminal gets a status line and colours, anything else plain lines. */
@@ -80,7 +81,7 @@ export function createReport(deps: ReportDeps): Report {
       write('\n')
       if (total.failures.length > 0) {
         write(`${paint(31, 'Failed:')}\n`)
-        for (const { path } of total.failures) write(`   ${path.join(' > ')}\n`)
+        for (const line of digest(total.failures)) write(`${line}\n`)
       }
       if (total.skips.length > 0) {
         write(`${paint(33, 'Skipped:')}\n`)

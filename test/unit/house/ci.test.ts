@@ -7,15 +7,23 @@ import { root } from './source-tree.ts'
 /** Runs `.ci/run` with an npm that gives these answers, in a folder where nothing else is. */
 function runCi(
   t: Test,
-  answers: { check?: number; test?: readonly [string, number]; e2e?: readonly [string, number] },
+  answers: {
+    check?: number
+    test?: readonly [string, number]
+    e2e?: readonly [string, number]
+    /** What the tests add to the failures. */
+    failures?: string
+  },
 ) {
   const [test, testStatus] = answers.test ?? ['10 passed, 0 failed', 0]
   const [e2e, e2eStatus] = answers.e2e ?? ['5 passed, 0 failed', 0]
   const npm = `#!/usr/bin/env bash
 case "$*" in
-  *check*) exit ${answers.check ?? 0} ;;
-  *e2e*) echo "some line"; echo "${e2e}"; exit ${e2eStatus} ;;
-  test*) echo "CI is $CI"; echo "${test}"; exit ${testStatus} ;;
+  'run --silent check') echo "check says this"; exit ${answers.check ?? 0} ;;
+  'run --silent e2e -- --skip-core --failures '*) echo "some line"; echo "${e2e}"; exit ${e2eStatus} ;;
+  'test --silent -- --failures '*)
+    printf '${answers.failures ?? ''}' >>"\${@: -1}"
+    echo "CI is $CI"; echo "${test}"; exit ${testStatus} ;;
 esac
 exit 99`
   const folder = t.testdir({ bin: { npm }, node_modules: { '.bin': { node: '' } } })
@@ -50,4 +58,32 @@ t.test('nothing that failed is lost', async (t) => {
     const { status, last } = runCi(t, answers)
     t.same([status, last], [1, expected], JSON.stringify(answers))
   }
+})
+
+t.test('every failure is shown right before the last line, and not without end', async (t) => {
+  const shown = (answers: Parameters<typeof runCi>[1]) => {
+    const [, end = ''] = runCi(t, answers).out.split('All that failed:\n')
+    return end.trimEnd().split('\n')
+  }
+  t.same(shown({ test: ['9 passed, 1 failed', 1], failures: '   f.test.ts > a\\n       diff\\n' }), [
+    '   f.test.ts > a',
+    '       diff',
+    '',
+    '14 passed, 1 failed',
+  ])
+  t.same(shown({ check: 1 }), [
+    '   npm run check failed',
+    '       check says this',
+    '',
+    '15 passed, 1 failed',
+  ])
+  t.match(shown({ e2e: ['it fell over', 1] }), [
+    '   no result line from: npm run',
+    /./,
+    '       it fell over',
+  ])
+  const many = shown({ test: ['9 passed, 1 failed', 1], failures: 'line\\n'.repeat(400) })
+  t.equal(many.length, 153)
+  t.match(many.at(150), '250 more lines above')
+  t.notMatch(runCi(t, {}).out, 'All that failed')
 })

@@ -2,10 +2,11 @@ import t from 'tap'
 import { parseCommand } from '../../run/command.ts'
 
 t.test('mode, names and options are read', async (t) => {
-  t.match(parseCommand(['e2e', 'leave', '--json', 'f', '--skip-core', 'kill'], 2), {
+  t.match(parseCommand(['e2e', 'leave', '--json', 'f', '--failures', 'g', '--skip-core', 'kill'], 2), {
     mode: 'e2e',
     names: ['leave', 'kill'],
     json: 'f',
+    failures: 'g',
     skipCore: true,
     withoutMesh: false,
     jobs: 2,

@@ -30,7 +30,7 @@ t.test('plain output has one line a file, failures in full, and no control chara
   t.match(text(), / {3}ok {2}test\/unit\/a\.test\.ts {2}4 passed {2}1\.5 s\n/)
   t.match(text(), / FAIL {2}test\/unit\/b\.test\.ts {2}1 failed, 1 passed/)
   t.match(text(), /outer > inner\n +should be equal\n +diff\n/)
-  t.match(text(), /Failed:\n {3}test\/unit\/b\.test\.ts > outer > inner\n/)
+  t.match(text(), /Failed:\n {3}test\/unit\/b\.test\.ts > outer > inner\n {7}should be equal\n {9}diff\n/)
   // biome-ignore lint/suspicious/noControlCharactersInRegex: their absence is the point
   t.notMatch(text(), /[\r\u001b]/)
 })
