@@ -202,7 +202,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
       stream: { fleet },
       sidecar: { artifacts },
       operators: { operators, audit, enrolmentsPerMinute: limits.enrolmentsPerMinute },
-      pools: { store, fleet, serial, audit, clock },
+      pools: { store, fleet, serial, artifacts: artifacts.list, audit, clock },
       tokens: { store, audit, clock },
       vms: { fleet, audit },
       events: { fleet, operators, clock, most: limits.watchers, signal: stop.signal },

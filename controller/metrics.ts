@@ -33,6 +33,8 @@ export const metricCatalogue = {
   mooring_reconcile_seconds: histogram('Time of one reconciliation', [], fast),
   mooring_queue_depth: gauge('Keys that wait for reconciliation', []),
   mooring_drains_total: counter('Drains that ended, by result', ['result']),
+  mooring_rollouts_halted_total: counter('VMs that did not get ready with another sidecar version', ['pool']),
+  mooring_rollout_pending: gauge('VMs that do not have the offered sidecar yet', ['pool']),
   mooring_store_seconds: histogram('Time of one commit to the store', [], fast),
   mooring_audit_records_total: counter('Audit records written', ['outcome']),
   mooring_mesh_part_ok: gauge('1 while a part of the mesh is well', ['part']),

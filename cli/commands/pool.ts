@@ -69,6 +69,7 @@ export function addPoolCommands(program: Command, session: Session): void {
     print(session, options, view, () => [
       `# created ${renderMoment(view.createdAt, now)}, changed ${renderMoment(view.updatedAt, now)}`,
       `# VMs: ${counts.join(', ') || 'none'}`,
+      ...renderRollout(view.rollout),
       stringify({ name: view.name, spec: view.spec }).trimEnd(),
     ])
   })
@@ -93,6 +94,13 @@ async function readSource(session: Session, file: string): Promise<string> {
 function renderService(service: Pool['spec']['service']): string {
   if (service === undefined) return '-'
   return `${service.host}:${service.ports.map((port) => port.number).join(',')}`
+}
+
+function renderRollout(rollout: PoolView['rollout']): string[] {
+  if (rollout === undefined) return []
+  const { version, state, updated, total, detail } = rollout
+  const line = `# sidecar ${version}: ${state}, ${updated} of ${total}`
+  return [detail === undefined ? line : `${line}; ${detail}`]
 }
 
 function poolPath(name: string): string {

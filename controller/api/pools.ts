@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox'
+import type { SidecarArtifact } from '../../shared/api/bundle.ts'
 import { closed } from '../../shared/api/closed.ts'
 import { PoolSpec, PoolView } from '../../shared/api/operator.ts'
 import { limits } from '../../shared/api/wire.ts'
@@ -8,6 +9,7 @@ import { hasEntry } from '../../shared/lifecycle.ts'
 import type { Audit } from '../audit.ts'
 import { covers } from '../auth/policy.ts'
 import type { Fleet } from '../fleet/fleet.ts'
+import { rolloutProgress } from '../fleet/rollout/progress.ts'
 import type { Serial } from '../join/serial.ts'
 import { checkPool } from '../mesh/pool-check.ts'
 import type { ResourceStore, Stored } from '../store/resource-store.ts'
@@ -19,13 +21,15 @@ export interface PoolRoutesDeps {
   readonly fleet: Pick<Fleet, 'enqueuePool'>
   /** Shared with joins: a pool must not change between a join's look at it and its write. */
   readonly serial: Serial
+  /** The sidecars that this controller hands out. */
+  readonly artifacts: () => readonly SidecarArtifact[]
   readonly audit: Audit
   readonly clock: Clock
 }
 
 /** VMs that are alike. */
 export function poolRoutes(app: App, deps: PoolRoutesDeps): void {
-  const { store, fleet, serial, audit, clock } = deps
+  const { store, fleet, serial, audit, clock, artifacts } = deps
   app.route({
     method: 'GET',
     url: '/v1/pools',
@@ -37,7 +41,7 @@ export function poolRoutes(app: App, deps: PoolRoutesDeps): void {
       return (await store.list('pool'))
         .filter((pool) => covers(principal, pool.name))
         .sort((a, b) => (a.name < b.name ? -1 : 1))
-        .map((pool) => view(pool, vms))
+        .map((pool) => view(pool, vms, artifacts()))
     },
   })
   app.route({
@@ -92,7 +96,7 @@ export function poolRoutes(app: App, deps: PoolRoutesDeps): void {
   async function show(name: string): Promise<Static<typeof PoolView>> {
     const pool = await store.get('pool', name)
     if (pool === undefined) throw new MooringError('NOT_FOUND', { detail: `pool ${name}` })
-    return view(pool, await store.list('vm'))
+    return view(pool, await store.list('vm'), artifacts())
   }
 
   async function membersOf(name: string): Promise<number> {
@@ -124,10 +128,15 @@ export function poolRoutes(app: App, deps: PoolRoutesDeps): void {
   }
 }
 
-function view({ name, value }: Stored<'pool'>, vms: readonly Stored<'vm'>[]): Static<typeof PoolView> {
+function view(
+  { name, value }: Stored<'pool'>,
+  vms: readonly Stored<'vm'>[],
+  artifacts: readonly SidecarArtifact[],
+): Static<typeof PoolView> {
+  const { spec, createdAt, updatedAt } = value
+  const members = new Map(vms.filter((vm) => vm.value.pool === name).map((vm) => [vm.name, vm.value]))
   const counts: Record<string, number> = {}
-  for (const vm of vms) {
-    if (vm.value.pool === name) counts[vm.value.phase] = (counts[vm.value.phase] ?? 0) + 1
-  }
-  return { name, spec: value.spec, createdAt: value.createdAt, updatedAt: value.updatedAt, counts }
+  for (const { phase } of members.values()) counts[phase] = (counts[phase] ?? 0) + 1
+  const rollout = rolloutProgress(value, members, artifacts)
+  return { name, spec, createdAt, updatedAt, counts, ...(rollout && { rollout }) }
 }

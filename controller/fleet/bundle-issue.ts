@@ -1,10 +1,12 @@
-import type { Bundle } from '../../shared/api/bundle.ts'
+import type { Bundle, SidecarArtifact } from '../../shared/api/bundle.ts'
 import { MooringError } from '../../shared/errors.ts'
 import { hasEntry } from '../../shared/lifecycle.ts'
 import type { Effects } from '../effects.ts'
 import { bundle } from '../mesh/bundle.ts'
 import type { Mesh } from '../mesh/mesh.ts'
+import type { PoolRecord, VmRecord } from '../store/records.ts'
 import type { ResourceStore } from '../store/resource-store.ts'
+import { artifactFor, refusedBy } from './rollout/plan.ts'
 import { termsOf } from './terms.ts'
 import type { Wishes } from './wishes.ts'
 
@@ -38,7 +40,16 @@ export function createBundleIssue(deps: BundleIssueDeps): BundleIssue {
     const request = { namespace, serviceAccount, vm, ttlSeconds: tokenTtlSeconds }
     const token = await effects.run('token-minted', () => mesh.mint(request, signal))
     // Written before the token is out: a certificate may be had with it until its last moment.
-    await wishes.certificateUntil(vm, token.expiresAt + termsOf(pool, mesh.facts()).certificateTtlMs)
-    return bundle({ vm, record, poolName, pool, facts: mesh.facts(), token })
+    const facts = mesh.facts()
+    const artifact = record.artifact ?? (await firstArtifact(record, pool))
+    const until = token.expiresAt + termsOf(pool, facts).certificateTtlMs
+    await wishes.issued(vm, { until, ...(artifact && { artifact }) })
+    const given = artifact === undefined ? record : { ...record, artifact }
+    return bundle({ vm, record: given, poolName, pool, facts, token })
+  }
+
+  async function firstArtifact(record: VmRecord, pool: PoolRecord): Promise<SidecarArtifact | undefined> {
+    const members = (await store.list('vm')).map(({ value }) => value).filter((vm) => vm.pool === record.pool)
+    return artifactFor(record.arch, mesh.facts().artifacts, refusedBy(pool, members))
   }
 }

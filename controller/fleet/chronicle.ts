@@ -10,9 +10,11 @@ export interface Chronicle {
   /** A VM's record was written. */
   written(vm: string, before: VmRecord, after: VmRecord): void
   /** Nobody else serves what this VM served: requests will fail, and nobody must wonder why. */
-  lastEndpoint(vm: string, record: VmRecord): void
+  lastEndpoint(vm: string, record: VmRecord, action: 'vm.drain' | 'vm.restart'): void
   /** A second machine opened a stream with the identity of a live VM, and was refused. */
   cloned(vm: string, newcomer: { readonly address: string }): void
+  /** A VM did not get ready with what it was given, and no other VM of its pool takes it. */
+  halted(vm: string, record: VmRecord, why: string): void
   /** The guard began or ended to hold. */
   guard(guard: Guard, census: Census): void
 }
@@ -47,6 +49,9 @@ export function createChronicle(deps: ChronicleDeps): Chronicle {
         const found = after.conditions.find((c) => c.type === 'Drained')
         done('controller', 'vm.drained', vm, found?.message ?? result)
       }
+      if (before.update !== undefined && after.update === undefined) {
+        done('controller', 'vm.updated', vm, `runs sidecar ${after.artifact?.version}`)
+      }
       if (before.phase === after.phase) return
       metrics.count('mooring_transitions_total', { from: before.phase, to: after.phase })
       log.info('a VM changed phase', { vm, pool: after.pool, from: before.phase, to: after.phase })
@@ -56,14 +61,9 @@ export function createChronicle(deps: ChronicleDeps): Chronicle {
       }
       if (after.phase === 'left') done('controller', 'vm.left', vm, leaving(before, after))
     },
-    lastEndpoint(vm, { pool, drain }) {
-      log.warn('the last endpoint of a service is drained', { vm, pool, by: drain?.by })
-      done(
-        'controller',
-        'vm.drain',
-        vm,
-        'the last endpoint of its service: requests fail until another is ready',
-      )
+    lastEndpoint(vm, { pool, drain }, action) {
+      log.warn('the last endpoint of a service closes', { vm, pool, action, by: drain?.by })
+      done('controller', action, vm, 'the last endpoint of its service: requests fail until another is ready')
     },
     cloned(vm, { address }) {
       metrics.count('mooring_clones_total', {})
@@ -77,6 +77,14 @@ export function createChronicle(deps: ChronicleDeps): Chronicle {
         code: 'CLONE_DETECTED',
         address,
       })
+    },
+    halted(vm, { pool, artifact }, why) {
+      const version = artifact?.version
+      metrics.count('mooring_rollouts_halted_total', { pool })
+      log.error('a sidecar version did not get ready, its rollout is halted', { vm, pool, version, why })
+      const detail = `sidecar ${version} on ${vm}: ${why}`
+      record({ actor: 'controller', action: 'rollout.halt', target: `pool/${pool}`, outcome: 'done', detail })
+      done('controller', 'vm.taken-back', vm, `sidecar ${version}: ${why}`)
     },
     guard(guard, census) {
       metrics.set('mooring_closing_held', {}, guard.holding ? 1 : 0)

@@ -132,6 +132,9 @@ function endpointOpen({ situation, phase, entry }: Found): Finding {
       : finding('EndpointOpen', 'False', 'Opening', 'its entry is about to be opened')
   }
   const drain = hasEntry(phase) ? wantedDrain(situation) : undefined
+  if (drain === undefined && situation.record.restart !== undefined && phase === 'unhealthy') {
+    return finding('EndpointOpen', 'False', 'SidecarRestarts', 'closed while its sidecar is started anew')
+  }
   const why =
     drain === undefined ? `it is ${phase}` : `it is ${phase}: ${drain.reason}, wished by ${drain.by}`
   return finding('EndpointOpen', 'False', reasonOf(phase), why)

@@ -17,6 +17,8 @@ import { createInventory } from './inventory.ts'
 import { createLiveness } from './liveness.ts'
 import { createQueue } from './queue.ts'
 import { createReconcile } from './reconcile.ts'
+import { createPacer } from './rollout/pacer.ts'
+import { rolloutProgress } from './rollout/progress.ts'
 import { type Change, countPhases, createRoster } from './roster.ts'
 import { createStreams, type StreamPeer, type StreamSocket } from './streams.ts'
 import { createTakeover } from './takeover.ts'
@@ -89,8 +91,11 @@ export interface FleetDeps {
 
 const poolsKey = 'pools'
 const resyncKey = 'resync'
+const rolloutKey = 'rollout'
 const vmKey = (vm: string) => `vm/${vm}`
 
+// Many changes in a row are one look at who may restart its sidecar next.
+const rolloutPauseMs = 200
 // A change that is no transition is written after this time, so that many cost one write.
 const soonMs = 1_000
 
@@ -158,8 +163,10 @@ export function createFleet(deps: FleetDeps): Fleet {
       if (urgency === 'now') queue.add(vmKey(vm))
       else queue.addAfter(vmKey(vm), soonMs)
       watchers.tell(vm)
+      queue.addAfter(rolloutKey, rolloutPauseMs)
     },
   })
+  const pacer = createPacer({ mesh, roster, session: streams.session, wishes, chronicle, clock })
   const uptake = createUptake({
     mesh,
     clock,
@@ -181,17 +188,29 @@ export function createFleet(deps: FleetDeps): Fleet {
     metrics.set('mooring_streams', {}, streams.open)
     metrics.set('mooring_queue_depth', {}, queue.depth)
     metrics.reset('mooring_vms')
-    for (const pool of roster.pools().keys()) {
-      const counts = countPhases([...roster.vms().values()].filter((record) => record.pool === pool))
-      for (const [phase, count] of Object.entries(counts)) metrics.set('mooring_vms', { pool, phase }, count)
+    metrics.reset('mooring_rollout_pending')
+    for (const [name, pool] of roster.pools()) {
+      const members = new Map([...roster.vms()].filter(([, record]) => record.pool === name))
+      const counts = countPhases(members.values())
+      for (const [phase, count] of Object.entries(counts)) {
+        metrics.set('mooring_vms', { pool: name, phase }, count)
+      }
+      const { total = 0, updated = 0 } = rolloutProgress(pool, members, mesh.facts().artifacts) ?? {}
+      metrics.set('mooring_rollout_pending', { pool: name }, total - updated)
     }
   })
 
   async function work(key: string, signal: AbortSignal): Promise<void> {
     if (key === poolsKey) return upkeep.pools(signal)
     if (key === resyncKey) return resync(signal)
+    if (key === rolloutKey) return rollOut()
     const { wakeAt } = await reconcile(key.slice(vmKey('').length), signal)
     if (wakeAt !== undefined) queue.addAfter(key, wakeAt - clock.now())
+  }
+
+  async function rollOut(): Promise<void> {
+    const { wakeAt } = await pacer.pace()
+    if (wakeAt !== undefined) queue.addAfter(rolloutKey, wakeAt - clock.now())
   }
 
   async function resync(signal: AbortSignal): Promise<void> {
@@ -204,9 +223,11 @@ export function createFleet(deps: FleetDeps): Fleet {
     // They are in every bundle: a root certificate that rotates must reach every VM.
     if (facts !== knownFacts) for (const vm of roster.vms().keys()) queue.add(vmKey(vm))
     knownFacts = facts
+    queue.add(rolloutKey)
   }
 
   function rosterChanged(change: Change): void {
+    queue.addAfter(rolloutKey, rolloutPauseMs)
     if (change.kind === 'pool') {
       queue.add(poolsKey)
       // Entry, terms and bundle of each of its VMs follow the pool.

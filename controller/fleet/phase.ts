@@ -18,8 +18,9 @@ export function phaseNow(situation: Situation): Phase {
     return phase
   }
   if (wantedDrain(situation) !== undefined) happen('drain')
-  if (session?.status.health === 'healthy') happen('healthy')
-  if (session?.status.health === 'unhealthy' || hasRebooted(situation)) happen('unhealthy')
+  const isClosed = record.restart !== undefined && !isRestarted(situation)
+  if (session?.status.health === 'healthy' && !isClosed) happen('healthy')
+  if (session?.status.health === 'unhealthy' || hasRebooted(situation) || isClosed) happen('unhealthy')
   return phase
 }
 
@@ -27,6 +28,27 @@ export function phaseNow(situation: Situation): Phase {
 function hasRebooted({ record, session }: Situation): boolean {
   if (session?.status.health !== 'unknown' || session.bootId === '' || record.bootId === '') return false
   return session.bootId !== record.bootId
+}
+
+/** Whether the sidecar for which its endpoint is closed was started anew, and all is well. */
+export function isRestarted({ session }: Situation): boolean {
+  return session?.status.health === 'healthy' && session.status.restartPending !== true
+}
+
+/** Whether what it was given runs, and it is as well as it was before. */
+export function isUpdated(situation: Situation): boolean {
+  const { record, session, revision } = situation
+  if (record.update === undefined || session === undefined || !isConnected(situation)) return false
+  const { status } = session
+  const isSo = (type: string) => status.conditions.some((c) => c.type === type && c.status === 'True')
+  return (
+    status.bundleRevision === revision &&
+    status.sidecarVersion === record.artifact?.version &&
+    status.restartPending !== true &&
+    isSo('SidecarInstalled') &&
+    isSo('SidecarReady') &&
+    (status.health === 'healthy' || !record.update.served)
+  )
 }
 
 /** Whether the VM has an open stream. */

@@ -12,7 +12,7 @@ import {
 } from '../mesh/objects.ts'
 import type { DesiredDrain, VmRecord } from '../store/records.ts'
 import { conditionsOf, type EntryFinding } from './findings.ts'
-import { drainForcedAt, isDrained, phaseNow, wantedDrain } from './phase.ts'
+import { drainForcedAt, isDrained, isRestarted, isUpdated, phaseNow, wantedDrain } from './phase.ts'
 import { drainKey, printable } from './session.ts'
 import type { Held, Situation } from './situation.ts'
 import { drainDeadline } from './terms.ts'
@@ -133,7 +133,7 @@ function isHeld(held: Held, wanted: IstioObject): boolean {
 
 function wantedRecord(situation: Situation, phase: Phase, entry: EntryFinding): VmRecord {
   const { record, session, hearing, terms, instance, now } = situation
-  const { drain: _, sidecarVersion, ...rest } = record
+  const { drain: _, sidecarVersion, update, restart, ...rest } = record
   const { revoked } = record
   const status = session?.status
   const drain: DesiredDrain | undefined = hasEntry(phase) ? wantedDrain(situation) : undefined
@@ -145,6 +145,8 @@ function wantedRecord(situation: Situation, phase: Phase, entry: EntryFinding): 
     health: hearing.state === 'vanished' ? 'unknown' : (status?.health ?? record.health),
     conditions: conditionsOf({ situation, phase, entry }),
     ...(drain !== undefined && { drain }),
+    ...(update !== undefined && hasEntry(phase) && !isUpdated(situation) && { update }),
+    ...(restart !== undefined && hasEntry(phase) && !isRestarted(situation) && { restart }),
     // It could renew its workload certificate until it left.
     ...(revoked !== undefined &&
       phase !== record.phase && {
@@ -193,18 +195,20 @@ function speak(
       heartbeatMs: terms.heartbeatMs,
       lostAfterMs: terms.lostAfterMs,
       bundleRevision: revision,
+      pacesRestarts: true,
       now,
     }
     return [{ do: 'send', message }]
   }
   if (phase === 'draining') return tellDrain(situation, entry)
+  if (mustRestart(situation)) return tellRestart(situation, entry)
   const isStale = session.status.bundleRevision !== revision && session.revisionTold !== revision
   return isStale ? [{ do: 'send', message: { kind: 'refresh', bundleRevision: revision } }] : []
 }
 
 /** The drain command; only once the record says `draining`, so that two that drain at once see each other. */
 function tellDrain(situation: Situation, entry: IstioObject | undefined): Action[] {
-  const { record, pool, session, terms, otherEndpoints, now } = situation
+  const { record, session, terms, now } = situation
   const { drain } = record
   if (record.phase !== 'draining' || drain === undefined) return []
   if (session?.drainTold === drainKey(drain)) return []
@@ -216,10 +220,37 @@ function tellDrain(situation: Situation, entry: IstioObject | undefined): Action
     after: drain.after,
     deadlineMs: Math.max(0, drainDeadline(drain, record.phaseSince, terms) - now),
     quietMs: terms.quietMs,
-    lastEndpoint: pool?.spec.service !== undefined && otherEndpoints === 0,
+    lastEndpoint: isLastEndpoint(situation),
   }
   const wait: Action[] = entry === undefined ? [] : [{ do: 'await-taken', ref: refOf(entry) }]
   return [...wait, { do: 'send', message }]
+}
+
+function mustRestart({ record, session }: Situation): boolean {
+  return (
+    record.restart !== undefined &&
+    record.phase !== 'ready' &&
+    session?.status.restartPending === true &&
+    session.restartTold !== true
+  )
+}
+
+/** Once the record says that the endpoint is closed, and peers have heard. */
+function tellRestart(situation: Situation, entry: IstioObject | undefined): Action[] {
+  const { terms } = situation
+  const message: Down = {
+    kind: 'restart',
+    deadlineMs: terms.drainDeadlineMs,
+    // Where nobody else serves, every moment of waiting is one of failing.
+    quietMs: isLastEndpoint(situation) ? 0 : terms.quietMs,
+  }
+  const wait: Action[] = entry === undefined ? [] : [{ do: 'await-taken', ref: refOf(entry) }]
+  return [...wait, { do: 'send', message }]
+}
+
+/** Whether nobody else serves what this VM serves. */
+export function isLastEndpoint({ pool, otherEndpoints }: Situation): boolean {
+  return pool?.spec.service !== undefined && otherEndpoints === 0
 }
 
 function nextLook(situation: Situation, record: VmRecord): number | undefined {

@@ -12,7 +12,7 @@ import type { ResourceStore } from '../store/resource-store.ts'
 import type { Chronicle } from './chronicle.ts'
 import { type Inventory, keyOf, placeOf } from './inventory.ts'
 import type { Liveness } from './liveness.ts'
-import { type Action, plan } from './plan.ts'
+import { type Action, isLastEndpoint, plan } from './plan.ts'
 import type { Roster } from './roster.ts'
 import { drainKey, type SessionFacts } from './session.ts'
 import type { Situation } from './situation.ts'
@@ -163,7 +163,12 @@ export function createReconcile(deps: ReconcileDeps): Reconcile {
         return
       case 'send':
         if (session === undefined) return
-        if (action.message.kind === 'drain' && action.message.lastEndpoint) chronicle.lastEndpoint(vm, record)
+        if (action.message.kind === 'drain' && action.message.lastEndpoint) {
+          chronicle.lastEndpoint(vm, record, 'vm.drain')
+        }
+        if (action.message.kind === 'restart' && isLastEndpoint(situation)) {
+          chronicle.lastEndpoint(vm, record, 'vm.restart')
+        }
         if (action.message.kind !== 'drain') return void streams.send(vm, session, action.message)
         return effects.run('drain-sent', () => void streams.send(vm, session, action.message, record.drain))
       case 'farewell':
@@ -171,9 +176,9 @@ export function createReconcile(deps: ReconcileDeps): Reconcile {
     }
   }
 
-  /** Whether istiod has taken in what this drain closed; each stream of the VM waits anew. */
+  /** Whether istiod has taken in what this drain or restart closed; each stream of the VM waits anew. */
   function isTaken(ref: ObjectRef, { vm, record, session }: Situation): boolean {
-    const wish = record.drain === undefined ? '' : drainKey(record.drain)
+    const wish = record.drain === undefined ? `restart/${record.restart?.since}` : drainKey(record.drain)
     return uptake.isOver(vm, `${session?.epoch}/${wish}`, ref)
   }
 

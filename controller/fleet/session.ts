@@ -22,6 +22,8 @@ export interface SessionFacts {
   readonly left: boolean
   /** Which drain it was told; see `drainKey`. */
   readonly drainTold?: string
+  /** It was told to start its sidecar anew, and did not yet. */
+  readonly restartTold?: boolean
   /** Which revision of the bundle it was told. */
   readonly revisionTold?: string
 }
@@ -38,6 +40,8 @@ export function told(session: SessionFacts, message: Down, drain: DesiredDrain |
       return { ...session, state: 'open', epoch: message.epoch, revisionTold: message.bundleRevision }
     case 'refresh':
       return { ...session, revisionTold: message.bundleRevision }
+    case 'restart':
+      return { ...session, restartTold: true }
     case 'drain':
       return drain === undefined ? session : { ...session, drainTold: drainKey(drain) }
     case 'bye':
@@ -58,7 +62,10 @@ export function said(
       return { facts: session }
     case 'status': {
       const { status } = message
-      return { facts: { ...session, status }, urgency: isTransition(session.status, status) ? 'now' : 'soon' }
+      const { restartTold, ...rest } = session
+      const isTold = restartTold === true && status.restartPending === true
+      const facts = { ...rest, status, ...(isTold && { restartTold }) }
+      return { facts, urgency: isTransition(session.status, status) ? 'now' : 'soon' }
     }
     case 'facts':
       return { facts: { ...session, facts: bounded(message.facts) }, urgency: 'soon' }
@@ -77,6 +84,7 @@ export function said(
 
 function isTransition(old: AgentStatus, fresh: AgentStatus): boolean {
   if (old.health !== fresh.health || old.bundleRevision !== fresh.bundleRevision) return true
+  if (old.restartPending !== fresh.restartPending) return true
   return fresh.conditions.some(
     (c) => !old.conditions.some((o) => o.type === c.type && o.status === c.status && o.reason === c.reason),
   )

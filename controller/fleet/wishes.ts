@@ -1,3 +1,4 @@
+import type { SidecarArtifact } from '../../shared/api/bundle.ts'
 import type { AfterDrain, DrainReason } from '../../shared/api/stream.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { isMooringError, MooringError } from '../../shared/errors.ts'
@@ -6,6 +7,7 @@ import type { Effects } from '../effects.ts'
 import type { Mesh } from '../mesh/mesh.ts'
 import type { PoolRecord, VmRecord } from '../store/records.ts'
 import type { ResourceStore } from '../store/resource-store.ts'
+import type { RolloutStep } from './rollout/plan.ts'
 import { termsOf } from './terms.ts'
 
 export interface DrainWish {
@@ -26,8 +28,10 @@ export interface RemovalWish {
 export interface Wishes {
   drain(vm: string, wish: DrainWish): Promise<void>
   remove(vm: string, wish: RemovalWish): Promise<void>
-  /** Raises the time until which the VM may hold a workload certificate. */
-  certificateUntil(vm: string, until: number): Promise<void>
+  /** Raises the time until which the VM may hold a workload certificate, and notes the sidecar it is given. */
+  issued(vm: string, issue: { readonly until: number; readonly artifact?: SidecarArtifact }): Promise<void>
+  /** What its turn in a rollout asks of it; nothing when it is no longer as it was. */
+  roll(vm: string, seen: VmRecord, step: RolloutStep): Promise<void>
 }
 
 export interface WishesDeps {
@@ -91,9 +95,35 @@ export function createWishes(deps: WishesDeps): Wishes {
           drain: { reason: 'removed', after: 'leave', requestedAt: now, by: wish.by },
         }
       }),
-    certificateUntil: (vm, until) =>
-      change(vm, (record) =>
-        until <= record.workloadCertificateUntil ? record : { ...record, workloadCertificateUntil: until },
-      ),
+    issued: (vm, { until, artifact }) =>
+      change(vm, (record) => {
+        const isKnown = artifact === undefined || record.artifact !== undefined
+        if (until <= record.workloadCertificateUntil && isKnown) return record
+        const workloadCertificateUntil = Math.max(until, record.workloadCertificateUntil)
+        return { ...record, workloadCertificateUntil, ...(!isKnown && { artifact }) }
+      }),
+    roll: (vm, seen, step) =>
+      change(vm, (record) => {
+        const isSame = record.phase === seen.phase && record.artifact?.sha256 === seen.artifact?.sha256
+        return isSame ? rolled(record, step, clock.now()) : record
+      }),
+  }
+}
+
+function rolled(record: VmRecord, step: RolloutStep, now: number): VmRecord {
+  const { artifact, update, ...rest } = record
+  switch (step.do) {
+    case 'give': {
+      if (artifact === undefined) return record
+      const served = record.health === 'healthy'
+      return { ...rest, artifact: step.artifact, update: { since: now, before: artifact, served } }
+    }
+    case 'restart':
+      return { ...record, restart: { since: now } }
+    case 'take-back': {
+      if (artifact === undefined || update === undefined) return record
+      const refusedArtifact = { sha256: artifact.sha256, at: now, why: step.why }
+      return { ...rest, artifact: update.before, refusedArtifact }
+    }
   }
 }

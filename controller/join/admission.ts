@@ -217,9 +217,15 @@ function returnedRecord(question: AdmissionQuestion, own: VmRecord, address: str
   const isElsewhere = own.pool !== question.pool || own.address !== address
   const isRestart = isNewLife || isElsewhere || own.bootId !== facts.bootId
   const phase = isRestart && own.phase === 'ready' ? next(own.phase, 'unhealthy') : next(own.phase, 'admit')
-  const { drain, ...kept } = own
+  const { drain, artifact, update, restart, ...kept } = own
   return {
     ...kept,
+    // Who comes anew gets what is offered now.
+    ...(!isNewLife && {
+      ...(artifact && { artifact }),
+      ...(update && { update }),
+      ...(restart && { restart }),
+    }),
     ...admission(question, address),
     ...(drain !== undefined && !isNewLife && { drain }),
     phase,

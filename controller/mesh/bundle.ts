@@ -59,7 +59,7 @@ function bundleContent({ vm, record, poolName, pool, facts }: BundleInput): Bund
     capture: effective.capture,
     ...(effective.probe && { probe: effective.probe }),
     drain: effective.drain,
-    sidecar: { artifacts: [...facts.artifacts] },
+    sidecar: { artifacts: record.artifact === undefined ? [...facts.artifacts] : [record.artifact] },
   }
 }
 

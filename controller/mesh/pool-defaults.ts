@@ -13,6 +13,11 @@ export interface EffectivePool {
   readonly capture: Capture
   readonly probe: (Probe & Required<Pick<Probe, ProbeTimes>>) | undefined
   readonly drain: Drain
+  readonly rollout: {
+    readonly maxUnavailable: number | string
+    readonly paused: boolean
+    readonly readyWithinSeconds: number
+  }
   readonly liveness: {
     readonly heartbeatSeconds: number
     readonly lostAfterSeconds: number
@@ -39,12 +44,15 @@ export const poolDefaults = {
   probe: { periodSeconds: 1, timeoutSeconds: 1, failures: 2, successes: 1 },
   // Longer than istiod's longest push delay (10 s), so that peers have heard before open requests are cut.
   drain: { deadlineSeconds: 30, quietSeconds: 1.5 },
+  // As a Deployment's progress deadline, but for one VM: a download, a start, and the application's probe.
+  rollout: { maxUnavailable: 1, paused: false, readyWithinSeconds: 120 },
   liveness: { heartbeatSeconds: 2, lostAfterSeconds: 5, graceSeconds: 300 },
 } as const satisfies {
   renewWithinSeconds: number
   capture: { [K in keyof Capture]: Capture[K] | readonly [] }
   probe: Record<ProbeTimes, number>
   drain: Drain
+  rollout: EffectivePool['rollout']
   liveness: EffectivePool['liveness']
 }
 
@@ -75,6 +83,7 @@ export function effectivePool(spec: PoolSpec): EffectivePool {
     },
     probe: spec.probe && { ...d.probe, ...spec.probe },
     drain: { ...d.drain, ...spec.drain },
+    rollout: { ...d.rollout, ...spec.rollout },
     liveness: { ...d.liveness, ...spec.liveness },
   }
 }

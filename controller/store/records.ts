@@ -1,3 +1,4 @@
+import type { SidecarArtifact } from '../../shared/api/bundle.ts'
 import type { Nic } from '../../shared/api/join.ts'
 import type { PoolSpec, Role } from '../../shared/api/operator.ts'
 import type { AfterDrain, DrainReason, Health } from '../../shared/api/stream.ts'
@@ -72,7 +73,21 @@ export interface VmRecord {
     readonly now: boolean
   }
 
+  /** The sidecar that its bundle names; absent before the first bundle. */
+  readonly artifact?: SidecarArtifact
+  /** It is taking `artifact`; `before` is what it goes back to when that does not get ready. */
+  readonly update?: {
+    readonly since: number
+    readonly before: SidecarArtifact
+    /** Its application was well when its turn came, and must be so again. */
+    readonly served: boolean
+  }
+  /** Its endpoint is closed while its sidecar is started anew. */
+  readonly restart?: { readonly since: number }
+
   // --- what is the case
+  /** The artifact that did not get ready here. */
+  readonly refusedArtifact?: { readonly sha256: string; readonly at: number; readonly why: string }
   readonly phase: Phase
   readonly phaseSince: number
   readonly health: Health

@@ -54,6 +54,25 @@ export const PoolSpec = Type.Object(
     capture: Type.Optional(Type.Partial(Capture, { additionalProperties: false })),
     probe: Type.Optional(Probe),
     drain: Type.Optional(Type.Partial(Drain, { additionalProperties: false })),
+    /** How VMs that serve take what makes their sidecar start anew: another version, another configuration. */
+    rollout: Type.Optional(
+      Type.Object(
+        {
+          /** How many VMs of the pool may not serve meanwhile, at most: a number, or a part of its VMs. */
+          maxUnavailable: Type.Optional(
+            Type.Union([
+              Type.Integer({ minimum: 1, maximum: 1000 }),
+              Type.String({ pattern: '^([1-9][0-9]?|100)%$' }),
+            ]),
+          ),
+          /** VMs that serve stay as they are. */
+          paused: Type.Optional(Type.Boolean()),
+          /** A VM that does not run another version after this time goes back, and no further one takes it. */
+          readyWithinSeconds: Type.Optional(Seconds(5, 3600)),
+        },
+        { additionalProperties: false },
+      ),
+    ),
     liveness: Type.Optional(
       Type.Object(
         {
@@ -73,12 +92,27 @@ export type PoolSpec = Static<typeof PoolSpec>
 export const Pool = Type.Object({ name: Name, spec: PoolSpec }, { additionalProperties: false })
 export type Pool = Static<typeof Pool>
 
+/** `halted`: a VM did not get ready with this version, and went back to the one before. */
+export const rolloutStates = ['done', 'running', 'paused', 'halted'] as const
+
 export const PoolView = Type.Object({
   name: Name,
   spec: PoolSpec,
   createdAt: Time,
   updatedAt: Time,
   counts: Type.Record(Type.String({ maxLength: 32 }), Type.Integer()),
+  /** How far its VMs are with the offered sidecar; absent while none is offered, or none has a VM. */
+  rollout: Type.Optional(
+    Type.Object({
+      version: Type.String(),
+      state: Type.Enum(rolloutStates),
+      /** VMs that were given the version, of all that are in the mesh. */
+      updated: Type.Integer(),
+      total: Type.Integer(),
+      /** Why it does not go on, or what will happen; for people. */
+      detail: Type.Optional(Type.String()),
+    }),
+  ),
 })
 export type PoolView = Static<typeof PoolView>
 

@@ -29,6 +29,8 @@ export const AgentStatus = Type.Object({
   sidecarVersion: Type.Optional(Type.String({ maxLength: 64 })),
   /** How often the sidecar was started again since the agent started. */
   sidecarRestarts: Type.Integer({ minimum: 0 }),
+  /** The bundle needs another sidecar process, everything for it is there, and the agent waits for `restart`. */
+  restartPending: Type.Optional(Type.Boolean()),
 })
 export type AgentStatus = Static<typeof AgentStatus>
 
@@ -79,9 +81,17 @@ export const Down = Type.Union([
     heartbeatMs: Type.Integer({ minimum: 100 }),
     lostAfterMs: Type.Integer({ minimum: 200 }),
     bundleRevision: Type.String({ maxLength: 64 }),
+    /** Running sidecars are started anew only after `restart`; absent: as soon as the bundle asks for it. */
+    pacesRestarts: Type.Optional(Type.Boolean()),
     now: Time,
   }),
   Type.Object({ kind: Type.Literal('refresh'), bundleRevision: Type.String({ maxLength: 64 }) }),
+  /** The endpoint is closed: wait until quiet, and start the sidecar anew; `restartPending` ends with that. */
+  Type.Object({
+    kind: Type.Literal('restart'),
+    deadlineMs: Type.Integer({ minimum: 0 }),
+    quietMs: Type.Integer({ minimum: 0 }),
+  }),
   /** The endpoint is closed: wait until quiet, drain Envoy, and say `drained`. */
   Type.Object({
     kind: Type.Literal('drain'),

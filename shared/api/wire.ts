@@ -9,6 +9,8 @@
  *     4a  agent → `hello`        controller → `welcome`
  *     4b  agent → `heartbeat` every `welcome.heartbeatMs`; `status` whenever something changed
  *     4c  controller → `refresh` when the bundle changed; the agent then does 5
+ *         (or a part of it: an agent whose running sidecar must be started anew for it says so in `status`;
+ *         controller → `restart` when its turn has come and its endpoint is closed)
  *     4d  controller → `drain` when its endpoint is closed to new requests (desired state: sent again
  *         after every `welcome` until `drained`); agent → `drained`
  *     4e  agent → `drain-request` when the wish comes from the VM (shutdown, `mooring-agent leave`)

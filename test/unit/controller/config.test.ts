@@ -29,14 +29,15 @@ t.test('docs/pool.yaml is a pool that can be applied, with every option and the 
   checkPool(pool.name, pool.spec, new Map())
   const all = Object.keys((Pool.properties.spec as { properties: object }).properties)
   t.same(Object.keys(pool.spec).toSorted(), all.toSorted(), 'every option is shown')
-  const { capture, drain, liveness, renewWithinSeconds } = effectivePool(pool.spec)
+  const { capture, drain, liveness, renewWithinSeconds, rollout } = effectivePool(pool.spec)
   t.same(
-    { capture, drain, liveness, renewWithinSeconds },
+    { capture, drain, liveness, renewWithinSeconds, rollout },
     {
       capture: poolDefaults.capture,
       drain: poolDefaults.drain,
       liveness: poolDefaults.liveness,
       renewWithinSeconds: poolDefaults.renewWithinSeconds,
+      rollout: poolDefaults.rollout,
     },
   )
   const { http: _, tcp: __, ...times } = pool.spec.probe ?? {}

@@ -78,6 +78,7 @@ t.test('hello is answered once the record names the stream', async (t) => {
     heartbeatMs: 2_000,
     lostAfterMs: 5_000,
     bundleRevision: 'r1',
+    pacesRestarts: true,
     now,
   })
 })

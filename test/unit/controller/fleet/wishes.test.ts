@@ -86,8 +86,8 @@ t.test('the denial outlasts every workload certificate', async (t) => {
 
 t.test('the latest end of a workload certificate never goes back', async (t) => {
   const { wishes, stored } = await wishing({ workloadCertificateUntil: 1_000 })
-  await wishes.certificateUntil('vm-1', 2_000)
-  await wishes.certificateUntil('vm-1', 1_500)
+  await wishes.issued('vm-1', { until: 2_000 })
+  await wishes.issued('vm-1', { until: 1_500 })
   t.equal((await stored())?.workloadCertificateUntil, 2_000)
 })
 
