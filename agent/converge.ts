@@ -13,6 +13,7 @@ export interface Task {
   check(signal: AbortSignal): Promise<boolean>
   apply(signal: AbortSignal): Promise<void>
   undo?(signal: AbortSignal): Promise<void>
+  readonly undoneAfter?: string
   /** What people should know although it is done: what follows goes on in any case. */
   note?(): StepNote | undefined
   /** Longest pause before the next try, ms. */
@@ -25,7 +26,7 @@ export interface Converge {
   run(signal: AbortSignal): Promise<void>
   /** Looks again at once. */
   wake(): void
-  /** Takes back, last task first; one that fails does not keep the others. Rejects when any failed. */
+  /** Takes back, last task first unless a task says otherwise; one that fails does not keep the others. Rejects when any failed. */
   undo(signal: AbortSignal): Promise<void>
 }
 
@@ -109,7 +110,7 @@ export function createConverge(deps: ConvergeDeps): Converge {
     wake: () => wakeUp.abort(),
     async undo(signal) {
       const failures: unknown[] = []
-      for (const task of tasks.toReversed()) {
+      for (const task of undoOrder(tasks)) {
         if (task.undo === undefined) continue
         try {
           await task.undo(signal)
@@ -122,4 +123,14 @@ export function createConverge(deps: ConvergeDeps): Converge {
       if (failures.length > 0) throw failures[0]
     },
   }
+}
+
+function undoOrder(tasks: readonly Task[]): readonly Task[] {
+  const order = tasks.toReversed()
+  for (const task of tasks) {
+    if (task.undoneAfter === undefined) continue
+    order.splice(order.indexOf(task), 1)
+    order.splice(order.findIndex(({ name }) => name === task.undoneAfter) + 1, 0, task)
+  }
+  return order
 }

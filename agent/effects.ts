@@ -31,10 +31,10 @@ export const effectNames = [
   // --- leaving, in this order
   /** Envoy was told to drain. */
   'drain-started',
-  /** The traffic rules are gone. */
-  'capture-undone',
   /** pilot-agent and Envoy are gone. */
   'sidecar-stopped',
+  /** The traffic rules are gone. */
+  'capture-undone',
   /** The state says that this VM left. */
   'departure-stored',
 ] as const

@@ -114,7 +114,7 @@ export function withBundle(step: Step, bundle: () => Bundle | undefined): Task {
     if (found === undefined) throw new MooringError('INTERNAL', { detail: `${step.name} has no bundle` })
     return found
   }
-  const { undo, note, retryWithinMs } = step
+  const { undo, undoneAfter, note, retryWithinMs } = step
   return {
     name: step.name,
     condition: step.condition,
@@ -123,5 +123,6 @@ export function withBundle(step: Step, bundle: () => Bundle | undefined): Task {
     check: async (signal) => step.check(current(), signal),
     apply: async (signal) => step.apply(current(), signal),
     ...(undo && { undo: (signal) => undo(signal) }),
+    ...(undoneAfter !== undefined && { undoneAfter }),
   }
 }

@@ -34,6 +34,9 @@ export function createCaptureStep(deps: CaptureStepDeps): Step {
   return {
     name: 'capture',
     condition: 'TrafficCaptured',
+    // Once the rules are gone the kernel translates no connection any more: a caller whose request is cut would not hear
+    // the end of Envoy, and wait for ever.
+    undoneAfter: 'sidecar',
 
     async check(bundle, signal) {
       if (watchdog.opened) return false

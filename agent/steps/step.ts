@@ -23,6 +23,8 @@ export interface Step {
   apply(bundle: Bundle, signal: AbortSignal): Promise<void>
   /** Takes it back, on leaving. Steps without lasting effects on the machine have none. */
   undo?(signal: AbortSignal): Promise<void>
+  /** Name of an earlier step that is taken back before this one, against the usual order. */
+  readonly undoneAfter?: string
   note?(): StepNote | undefined
   /** Longest pause before the next try, ms; for what is found out on this machine alone, and cheaply. */
   readonly retryWithinMs?: number

@@ -18,8 +18,8 @@ const times: Record<EffectName, 'join' | 'refresh' | 'leave'> = {
   'capture-applied': 'join',
   'bundle-stored': 'refresh',
   'drain-started': 'leave',
-  'capture-undone': 'leave',
   'sidecar-stopped': 'leave',
+  'capture-undone': 'leave',
   'departure-stored': 'leave',
   'farewell-stored': 'leave',
 }

@@ -14,13 +14,20 @@ t.test('drain with long requests and TCP connections, and a change of the mesh i
   const b = await world.boot('b', 'servers')
 
   const load = world.load(caller, {
-    options: { 'download-seconds': 12, 'grpc-ms': 6000, 'tcp-reopen-ms': 8000, 'download-workers': 4 },
+    options: { 'download-seconds': 3, 'grpc-ms': 6000, 'tcp-reopen-ms': 8000 },
   })
   await load.firstOk
   await waitFor(() => load.progress().requests > 150, { what: 'load' })
+  // One each, begun before the drain and ended long after it.
+  const downloads = world.load(caller, {
+    ports: { download: echo.http },
+    options: { 'download-seconds': 30, 'download-workers': 4 },
+  })
+  await waitFor(() => (downloads.progress().instances.b?.answers ?? 0) > 0, { what: 'a download from b' })
 
   const { id } = await b.view()
   await world.operator.drain(id)
+  const downloaded = downloads.stop()
   await b.waitPhase('draining')
   // Makes istiod push to everybody while connections of the draining VM are open.
   await world.operator.applyPool('unrelated', {
@@ -39,6 +46,10 @@ t.test('drain with long requests and TCP connections, and a change of the mesh i
 
   t.equal(summary.failed, 0, failuresOf(summary))
   t.ok((summary.instances.b?.answers ?? 0) > 0, 'it had served')
+  const whole = await downloaded
+  t.equal(whole.requests, 4)
+  t.equal(whole.failed, 0, failuresOf(whole))
+  t.comment(sceneLine('drain-download-of-30-s', whole))
   const drained = view.conditions.find((c) => c.type === 'Drained')
   t.equal(drained?.status, 'True', 'its drain is on record')
   t.comment(sceneLine('drain-long-requests', summary))
@@ -53,7 +64,7 @@ t.test('drain with long requests and TCP connections, and a change of the mesh i
   })
 })
 
-t.test('the last endpoint leaves: failures are unavoidable, and said', async (t) => {
+t.test('the last endpoint leaves, before its requests have ended: both is said and counted', async (t) => {
   const world = await createWorld({ name: 'last' })
   t.teardown(() => world.close())
   const caller = await world.boot('caller', 'clients')
@@ -62,8 +73,28 @@ t.test('the last endpoint leaves: failures are unavoidable, and said', async (t)
     what: 'a first answer',
   })
   const { id } = await only.view()
-  await world.operator.drain(id)
+  const load = world.load(caller, {
+    ports: { download: echo.http },
+    options: { 'download-seconds': 30, 'download-workers': 2 },
+  })
+  await waitFor(() => (load.progress().instances.only?.answers ?? 0) === 2, { what: 'two downloads' })
+  await world.operator.drain(id, { deadlineSeconds: 3 })
+  const downloads = load.stop()
   const view = await only.waitPhase('left')
+
+  await t.test('the deadline cuts what is open', async (t) => {
+    const { byProtocol, requests, failed } = await downloads
+    t.equal(requests, 2)
+    t.equal(failed, 2)
+    t.ok(
+      byProtocol.download?.errors.every(({ code }) => /^(TRUNCATED|ECONNRESET)$/.test(code)),
+      `the caller is told, and not left waiting: ${failuresOf(await downloads)}`,
+    )
+    const drained = view.conditions.find(({ type }) => type === 'Drained')
+    t.equal(drained?.reason, 'DRAIN_DEADLINE')
+    t.match(drained?.message, /2 requests/)
+    t.match(await world.operator.metrics(), /^mooring_\w*drain\w*\{[^}]*deadline[^}]*\} 1$/m)
+  })
 
   const said = [
     ...view.conditions.map((c) => c.message),

@@ -221,3 +221,25 @@ t.test('it is taken back in the reverse order, and one failure keeps nothing els
   t.same(calls.slice(3), ['undo capture', 'undo sidecar'])
   t.match(conditions(), { SidecarRunning: 'False Undone', TrafficCaptured: 'True Done' })
 })
+
+t.test('a task that says so is taken back after another', async (t) => {
+  const undone: string[] = []
+  const task = (name: string, undoneAfter?: string): Task => ({
+    name,
+    condition: 'FilesWritten',
+    check: async () => true,
+    apply: async () => {},
+    undo: async () => {
+      undone.push(name)
+    },
+    ...(undoneAfter !== undefined && { undoneAfter }),
+  })
+  const clock = createFakeClock()
+  const converge = createConverge({
+    tasks: [task('files'), task('sidecar'), task('ready'), task('capture', 'sidecar')],
+    board: createStatusBoard({ clock, facts: () => ({ bundleRevision: '', sidecarRestarts: 0 }) }),
+    ...{ clock, log: silentLog, converged() {}, broken() {}, fatal: () => false },
+  })
+  await converge.undo(new AbortController().signal)
+  t.same(undone, ['ready', 'sidecar', 'capture', 'files'])
+})
