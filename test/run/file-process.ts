@@ -19,6 +19,8 @@ export interface FileProcessDeps {
 
 const tailLines = 60
 const graceMs = 10_000
+/** Longer than any stall of a busy machine: after one, timers come before what waits in the pipes. */
+const drainMs = 20_000
 
 /**
  * Runs one test file as a process of its own, in a process group of its own, and counts what it reports. A file
@@ -84,7 +86,7 @@ export async function runFile(file: TestFile, deps: FileProcessDeps, signal: Abo
     stopped ??= 'it left a process behind that holds its output open'
     child.stdout.destroy()
     child.stderr.destroy()
-  }, 3000)
+  }, drainMs)
   await Promise.all(lines)
   clearTimeout(drained)
   return tally(reader.root, {
@@ -112,7 +114,7 @@ function eachLine(stream: Readable, take: (line: string) => void): Promise<void>
 
 /** Ends what the file left in its process group; true when there was something that did not go by itself. */
 async function leftBehind(pid: number): Promise<boolean> {
-  for (let waited = 0; waited < 2000; waited += 50) {
+  for (let waited = 0; waited < graceMs; waited += 50) {
     if (!signalGroup(pid, 0)) return false
     await sleep(50)
   }

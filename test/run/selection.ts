@@ -28,7 +28,7 @@ export interface Selection {
 /** Folders of the real-mesh set that `npm test` runs too. */
 export const coreFolders = ['test/e2e/core/', 'test/e2e/agent/', 'test/e2e/mesh/'] as const
 
-const limits = { unit: 120, integration: 300, e2e: 900, soakMargin: 900 } as const
+const limits = { unit: 240, integration: 600, e2e: 900, soakMargin: 900 } as const
 
 /** Chooses among `paths` (relative, with `/`) the files of one mode, in a stable order. */
 export function select(mode: Mode, paths: readonly string[], options: SelectionOptions): Selection {
