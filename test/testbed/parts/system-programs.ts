@@ -16,6 +16,8 @@ const needed = {
   faketime: 'faketime',
   sysctl: 'procps',
   ss: 'iproute2',
+  // Calls between VMs, in the scenes of the agent's parts.
+  curl: 'curl',
 } as const
 
 /** The packages behind those of `programs` that `find` does not know, without repetition. */
