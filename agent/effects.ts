@@ -37,6 +37,8 @@ export const effectNames = [
   'capture-undone',
   /** The state says that this VM left. */
   'departure-stored',
+  /** The state says that the controller knows it. */
+  'farewell-stored',
 ] as const
 export type EffectName = (typeof effectNames)[number]
 

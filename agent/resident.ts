@@ -5,7 +5,7 @@ import { errorText } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import type { CaptureFacts } from './capture/rules.ts'
 import { openSocket } from './client/socket.ts'
-import { createStream } from './client/stream.ts'
+import { createStream, type Stream } from './client/stream.ts'
 import { createRunningAgent, type RunningAgent } from './commands/run.ts'
 import type { StatusView } from './commands/status.ts'
 import type { AgentConfig } from './config.ts'
@@ -17,11 +17,12 @@ import type { Link } from './link.ts'
 import { createMachine } from './machine.ts'
 import { conditionsOf, stageOf } from './plan.ts'
 import { createRenewals } from './renewals.ts'
+import { createFarewell } from './shutdown/farewell.ts'
 import { createLeave } from './shutdown/leave.ts'
 import type { StopSignals } from './shutdown/signals.ts'
 import type { ProcessTable } from './sidecar/process-table.ts'
-import type { StateStore } from './state.ts'
-import { createStatusBoard } from './status.ts'
+import type { State, StateStore } from './state.ts'
+import { createStatusBoard, type StatusBoard } from './status.ts'
 import { createJoinTask } from './steps/join.ts'
 import { createPreflightTask } from './steps/preflight.ts'
 
@@ -134,26 +135,10 @@ export function createResident(deps: ResidentDeps): RunningAgent {
         converge.wake()
       },
     })
-    const stream = createStream({
-      url: config.controller.url,
-      trust: link.trust,
-      open: openSocket,
-      identity: link.identity,
-      hello: () => ({
-        kind: 'hello',
-        wire: wireVersion,
-        agentVersion: deps.agentVersion,
-        bootId: deps.bootId,
-        status: board.report(),
-      }),
-      renew: async (signal) => {
-        await link.joiner.join(signal)
-        converge.wake()
-      },
-      clock,
-      log,
+    const stream = openStream(board.report, async (signal) => {
+      await link.joiner.join(signal)
+      converge.wake()
     })
-    current = stream
     const takeBack = async () => {
       // Each failure is in the log, and leaving goes on: the machine may be about to be switched off.
       await converge.undo(AbortSignal.timeout(undoMs)).catch(() => {})
@@ -166,10 +151,12 @@ export function createResident(deps: ResidentDeps): RunningAgent {
       joined: () => link.identity() !== undefined && store.current()?.left === undefined,
       serving: () => supervisor.state().running,
       settings: () => bundle()?.drain,
-      async undo(reason) {
+      async undo(reason, untold) {
         await takeBack()
-        await mark({ left: { at: clock.now(), reason } })
+        const isUntold = untold || store.current()?.left?.untold === true
+        await mark({ left: { at: clock.now(), reason, ...(isUntold && { untold: true }) } })
       },
+      told: () => settle('told'),
     })
     const stopWatching = [
       supervisor.onChange(() => converge.wake()),
@@ -200,18 +187,56 @@ export function createResident(deps: ResidentDeps): RunningAgent {
     }
   }
 
-  async function mark(change: {
-    left?: { at: number; reason: string }
-    revoked?: { at: number }
-  }): Promise<void> {
+  function openStream(status: StatusBoard['report'], renew: (signal: AbortSignal) => Promise<void>): Stream {
+    const stream = createStream({
+      url: config.controller.url,
+      trust: link.trust,
+      open: openSocket,
+      identity: link.identity,
+      hello: () => ({
+        kind: 'hello',
+        wire: wireVersion,
+        agentVersion: deps.agentVersion,
+        bootId: deps.bootId,
+        status: status(),
+      }),
+      ...{ renew, clock, log },
+    })
+    current = stream
+    return stream
+  }
+
+  const farewell = createFarewell({
+    // Whatever is left of its last judgement: who left serves nobody.
+    openStream: (unknown) =>
+      openStream(
+        () => ({ ...board.report(), health: 'unhealthy' }),
+        async () => unknown(),
+      ),
+    ...{ clock, log },
+  })
+
+  async function settle(end: 'told' | 'revoked'): Promise<void> {
+    const { at = clock.now(), reason = '' } = store.current()?.left ?? {}
+    const isRevoked = end === 'revoked'
+    await mark(
+      { left: { at, reason }, ...(isRevoked && { revoked: { at: clock.now() } }) },
+      'farewell-stored',
+    )
+  }
+
+  async function mark(
+    change: Pick<State, 'left' | 'revoked'>,
+    effect: 'departure-stored' | 'farewell-stored' = 'departure-stored',
+  ): Promise<void> {
     const state = store.current()
     if (state === undefined) return
     await effects
-      .run('departure-stored', () => store.write({ ...state, ...change }))
+      .run(effect, () => store.write({ ...state, ...change }))
       .catch((error) => log.error('the state cannot be written', { error: errorText(error) }))
   }
 
-  function tellFacts(stream: ReturnType<typeof createStream>): void {
+  function tellFacts(stream: Stream): void {
     if (areFactsTold) return
     areFactsTold = true
     clock
@@ -261,5 +286,8 @@ export function createResident(deps: ResidentDeps): RunningAgent {
 
   monitor.onChange(showHealth)
   watchdog.start(() => bundle()?.capture.whenSidecarDown ?? 'open', deps.over)
-  return createRunningAgent({ createLife: life, store, board, view, clock, log, stop: signals.stop })
+  return createRunningAgent({
+    ...{ createLife: life, farewell, settle, store, board, view, clock, log },
+    stop: signals.stop,
+  })
 }

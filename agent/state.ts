@@ -35,7 +35,14 @@ export const State = Type.Object({
   /** When the bundle's token was got, by the controller's clock. */
   bundleAt: Type.Optional(Time),
   /** This VM left the mesh; the next start joins it anew with the same key. */
-  left: Type.Optional(Type.Object({ at: Time, reason: Type.String({ maxLength: 64 }) })),
+  left: Type.Optional(
+    Type.Object({
+      at: Time,
+      reason: Type.String({ maxLength: 64 }),
+      /** The controller did not confirm it yet. */
+      untold: Type.Optional(Type.Literal(true)),
+    }),
+  ),
   /** The controller does not take this key any more. */
   revoked: Type.Optional(Type.Object({ at: Time })),
 })

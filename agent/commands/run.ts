@@ -3,6 +3,7 @@ import { MooringError } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
 import type { LocalRequest } from '../host/socket.ts'
 import type { Life } from '../life.ts'
+import type { Farewell } from '../shutdown/farewell.ts'
 import type { StateStore } from '../state.ts'
 import type { StatusBoard } from '../status.ts'
 import type { StatusView } from './status.ts'
@@ -10,6 +11,10 @@ import type { StatusView } from './status.ts'
 export interface RunDeps {
   /** A life for as long as this VM is wanted in the mesh. */
   readonly createLife: () => Life
+  /** What the last life could not say. */
+  readonly farewell: Farewell
+  /** Stores that the controller knows of the leave, or that it does not take this key any more. */
+  readonly settle: (end: 'told' | 'revoked') => Promise<void>
   readonly store: StateStore
   readonly board: StatusBoard
   readonly view: () => StatusView
@@ -41,9 +46,23 @@ export function createRunningAgent(deps: RunDeps): RunningAgent {
     else stop.addEventListener('abort', () => resolve(), { once: true })
   })
 
+  /** Tells the controller of a leave of which it does not know; true when it does not take this key any more. */
+  async function tell(patient: boolean, signal: AbortSignal): Promise<boolean> {
+    if (store.current()?.left?.untold !== true) return false
+    const end = await deps.farewell.run({ patient, signal })
+    if (end !== 'told' && end !== 'revoked') return false
+    await deps.settle(end)
+    return end === 'revoked'
+  }
+
   async function idle(): Promise<void> {
     comeBack = Promise.withResolvers()
-    await Promise.race([comeBack.promise, stopped])
+    const over = new AbortController()
+    const telling = tell(true, AbortSignal.any([stop, over.signal]))
+    const revoked = telling.then((isRevoked) => (isRevoked ? undefined : stopped))
+    await Promise.race([comeBack.promise, stopped, revoked])
+    over.abort()
+    await telling
   }
 
   return {
@@ -56,6 +75,9 @@ export function createRunningAgent(deps: RunDeps): RunningAgent {
           return
         }
         board.setStage('joining')
+        // First the end of the last life: the controller may be waiting for it, and would drain the next one.
+        if (await tell(false, stop)) continue
+        if (stop.aborted) return
         life = deps.createLife()
         const end = await life.run(stop)
         life = undefined

@@ -39,8 +39,10 @@ export interface LeaveDeps {
   readonly serving: () => boolean
   /** How the pool wants to be drained; undefined before the first bundle. */
   readonly settings: () => Bundle['drain'] | undefined
-  /** Takes every step back and stores that this VM left. */
-  readonly undo: (reason: DrainReason) => Promise<void>
+  /** Takes every step back and stores that this VM left; `untold` when the controller is to hear of it. */
+  readonly undo: (reason: DrainReason, untold: boolean) => Promise<void>
+  /** Stores that the controller heard of it. */
+  readonly told: () => Promise<void>
   /** Aborted when nobody should be waited for any more. */
   readonly hurry: AbortSignal
 }
@@ -118,7 +120,7 @@ export function createLeave(deps: LeaveDeps): Leave {
     board.setStage('leaving')
     // Asked before the undoing, which stores that this VM left.
     const isKnown = deps.joined()
-    await deps.undo(reason)
+    await deps.undo(reason, isKnown)
     if (isKnown) await farewell()
     board.setStage('left')
     log.info('left the mesh', { reason })
@@ -138,7 +140,8 @@ export function createLeave(deps: LeaveDeps): Leave {
       return heard || clock.now() >= deadline || (told && !stream.connected)
     })
     forget()
-    if (!heard) log.warn('the controller did not confirm that this VM left')
+    if (heard) await deps.told()
+    else log.warn('the controller did not confirm that this VM left')
   }
 
   return {

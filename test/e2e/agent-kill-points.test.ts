@@ -21,6 +21,7 @@ const times: Record<EffectName, 'join' | 'refresh' | 'leave'> = {
   'sidecar-stopped': 'leave',
   'capture-undone': 'leave',
   'departure-stored': 'leave',
+  'farewell-stored': 'leave',
 }
 
 t.test('the agent is killed after each of its effects: the next start goes on from there', async (t) => {

@@ -123,3 +123,99 @@ t.test('a shutdown that a killed agent began is finished, and the VM comes back'
   t.same(farewells(controller), ['drained', 'left'])
   t.equal(controller.joins[1]?.evidence.method, 'renew')
 })
+
+t.test('drained while the controller is down: it is told when it is back, however late', async (t) => {
+  const { controller, vm } = await world(t)
+  const agent = vm.start()
+  await waitFor(() => controller.open.length === 1, { what: 'a stream', onTimeout: vm.log })
+  const joins = controller.joins.length
+  await controller.close()
+  t.match((await vm.agent('leave')).stdout, /left/, 'the command waits for nobody')
+  t.match((await vm.state()).left, { reason: 'operator', untold: true })
+  await waitFor(() => /the controller did not confirm/.test(vm.log()), { what: 'the agent to say so' })
+  t.same(farewells(controller), [])
+  t.match(await vm.status(), { stage: 'left', connected: false, trouble: /./ })
+
+  await controller.listen()
+  await waitFor(() => farewells(controller).includes('left'), { what: 'the farewell', onTimeout: vm.log })
+  await waitFor(async () => (await vm.state()).left?.untold === undefined, { what: 'it to be stored' })
+  t.same(farewells(controller), ['left'])
+  t.match(
+    controller.heard.findLast(({ kind }) => kind === 'hello'),
+    { status: { health: 'unhealthy' } },
+  )
+  t.equal(controller.joins.length, joins, 'nothing was joined for it')
+  t.equal(agent.exitCode, null)
+  await waitFor(() => controller.open.length === 0, { what: 'the stream to end' })
+
+  t.equal((await vm.agent('join')).code, 0)
+  await waitFor(() => controller.open.length === 1, { what: 'another life', onTimeout: vm.log })
+  t.equal(farewells(controller).length, 1, 'once is enough')
+})
+
+t.test('the controller goes before it has confirmed a drain that it ordered: it is told again', async (t) => {
+  const { controller, vm } = await world(t)
+  vm.start()
+  await waitFor(() => controller.open.length === 1, { what: 'a stream', onTimeout: vm.log })
+  controller.conduct.orderly = false
+  const order = { kind: 'drain', deadlineMs: 1_000, quietMs: 100, lastEndpoint: false, after: 'leave' }
+  controller.send({ ...order, reason: 'scale-in' })
+  await waitFor(() => farewells(controller).includes('left'), { what: 'the farewell', onTimeout: vm.log })
+  await controller.close()
+  await waitFor(async () => (await vm.status()).stage === 'left', { what: 'it to leave', onTimeout: vm.log })
+  t.match((await vm.state()).left, { reason: 'scale-in', untold: true })
+  controller.conduct.orderly = true
+  await controller.listen()
+  await waitFor(async () => (await vm.state()).left?.untold === undefined, {
+    what: 'it to be confirmed',
+    onTimeout: vm.log,
+  })
+  t.ok(farewells(controller).filter((kind) => kind === 'left').length >= 2)
+  t.equal(controller.joins.length, 1, 'and it stays away')
+})
+
+t.test('the agent ends before it could be told: the next start says it, and joins anew', async (t) => {
+  const { controller, vm } = await world(t)
+  const agent = vm.start()
+  await waitFor(() => controller.open.length === 1, { what: 'a stream', onTimeout: vm.log })
+  await controller.close()
+  t.match((await vm.agent('leave')).stdout, /left/)
+  agent.kill('SIGTERM')
+  t.equal(await vm.ended(agent), 0, 'a shutdown does not wait for it')
+  t.match((await vm.state()).left, { untold: true })
+
+  const heard = controller.heard.length
+  vm.start()
+  await controller.listen()
+  await waitFor(() => controller.joins.length === 2, { what: 'another join', onTimeout: vm.log })
+  const kinds = () => controller.heard.slice(heard).map(({ kind }) => kind)
+  await waitFor(() => kinds().filter((kind) => kind === 'hello').length === 2, { what: 'another life' })
+  t.same(
+    kinds()
+      .filter((kind) => kind === 'hello' || kind === 'left')
+      .slice(0, 3),
+    ['hello', 'left', 'hello'],
+  )
+  t.equal((await vm.state()).left, undefined)
+})
+
+t.test('a controller that has forgotten this VM meanwhile need not be told', async (t) => {
+  const { controller, vm } = await world(t)
+  const agent = vm.start()
+  await waitFor(() => controller.open.length === 1, { what: 'a stream', onTimeout: vm.log })
+  await controller.close()
+  await vm.agent('leave')
+  agent.kill('SIGTERM')
+  await vm.ended(agent)
+  let refused = 0
+  controller.conduct.stream = () => {
+    refused += 1
+    return refused === 1 ? 'UNAUTHENTICATED' : 'take'
+  }
+  await controller.listen()
+  vm.start()
+  await waitFor(() => controller.open.length === 1, { what: 'another life', onTimeout: vm.log })
+  t.equal(controller.joins.length, 2)
+  t.same(farewells(controller), [])
+  t.equal((await vm.state()).left, undefined)
+})

@@ -2,13 +2,18 @@ import t from 'tap'
 import { createRunningAgent } from '../../../../agent/commands/run.ts'
 import type { StatusView } from '../../../../agent/commands/status.ts'
 import type { LifeEnd } from '../../../../agent/life.ts'
+import type { FarewellEnd } from '../../../../agent/shutdown/farewell.ts'
 import type { LeaveWish } from '../../../../agent/shutdown/leave.ts'
 import type { State } from '../../../../agent/state.ts'
 import { createStatusBoard } from '../../../../agent/status.ts'
 import { silentLog } from '../../../../shared/log.ts'
 import { createFakeClock } from '../../../fakes/clock.ts'
 
-function scene(state?: State) {
+const untold: State = { version: 1, privateKey: 'k', left: { at: 1, reason: 'operator', untold: true } }
+
+function scene(start?: State) {
+  let state = start
+  const farewells: { patient: boolean; signal: AbortSignal; end: PromiseWithResolvers<FarewellEnd> }[] = []
   const clock = createFakeClock()
   const board = createStatusBoard({ clock, facts: () => ({ bundleRevision: '', sidecarRestarts: 0 }) })
   const lives: PromiseWithResolvers<LifeEnd>[] = []
@@ -26,6 +31,18 @@ function scene(state?: State) {
         },
       }
     },
+    farewell: {
+      run({ patient, signal }) {
+        const end = Promise.withResolvers<FarewellEnd>()
+        farewells.push({ patient, signal, end })
+        signal.addEventListener('abort', () => end.resolve('aborted'), { once: true })
+        return end.promise
+      },
+    },
+    async settle(end) {
+      const { left: _, ...rest } = state ?? ({ version: 1, privateKey: 'k' } as const)
+      state = { ...rest, ...(end === 'revoked' && { revoked: { at: 1 } }) }
+    },
     store: { current: () => state, write: async () => {} },
     board,
     view: () => ({ stage: board.stage }) as StatusView,
@@ -35,7 +52,10 @@ function scene(state?: State) {
     random: () => 0.5,
   })
   const turn = () => new Promise((resolve) => setImmediate(resolve))
-  return { agent, board, lives, wishes, stop, clock, turn }
+  const leave = () => {
+    state = untold
+  }
+  return { agent, board, lives, wishes, stop, clock, turn, farewells, leave }
 }
 
 t.test('after a leave it is idle, until it is told to come back', async (t) => {
@@ -94,4 +114,96 @@ t.test('a revoked key begins no life', async (t) => {
   stop.abort()
   await ended
   t.equal(lives.length, 0)
+})
+
+t.test('who left while the controller was away tells it from the idle time', async (t) => {
+  const { agent, lives, farewells, leave, stop, turn } = scene()
+  const ended = agent.run()
+  await turn()
+  leave()
+  lives[0]?.resolve('left')
+  await turn()
+  t.match(farewells, [{ patient: true }], 'for as long as it takes')
+  t.equal(lives.length, 1)
+  farewells[0]?.end.resolve('told')
+  await turn()
+  t.equal(lives.length, 1, 'and stays away')
+  await agent.answer({ kind: 'join' })
+  await turn()
+  t.equal(lives.length, 2)
+  t.equal(farewells.length, 1, 'it is known')
+  stop.abort()
+  lives[1]?.resolve('left')
+  await ended
+})
+
+t.test('a start after a leave that was not told begins with it', async (t) => {
+  const { agent, lives, farewells, stop, turn } = scene(untold)
+  const ended = agent.run()
+  await turn()
+  t.match(farewells, [{ patient: false }])
+  t.equal(lives.length, 0)
+  farewells[0]?.end.resolve('told')
+  await turn()
+  t.equal(lives.length, 1)
+  stop.abort()
+  lives[0]?.resolve('left')
+  await ended
+})
+
+t.test(
+  'whoever comes back before it was told says it first; a controller that is deaf is no obstacle',
+  async (t) => {
+    const { agent, lives, farewells, leave, stop, turn } = scene()
+    const ended = agent.run()
+    await turn()
+    leave()
+    lives[0]?.resolve('left')
+    await turn()
+    await agent.answer({ kind: 'join' })
+    await turn()
+    t.ok(farewells[0]?.signal.aborted)
+    t.match(farewells[1], { patient: false })
+    t.equal(lives.length, 1)
+    farewells[1]?.end.resolve('unheard')
+    await turn()
+    t.equal(lives.length, 2)
+    stop.abort()
+    lives[1]?.resolve('left')
+    await ended
+  },
+)
+
+t.test('a stop waits for no farewell', async (t) => {
+  const { agent, lives, farewells, stop, turn } = scene(untold)
+  const ended = agent.run()
+  await turn()
+  stop.abort()
+  await ended
+  t.ok(farewells[0]?.signal.aborted)
+  t.equal(lives.length, 0)
+})
+
+t.test('a key that was revoked meanwhile ends it, at the start and in the idle time', async (t) => {
+  const early = scene(untold)
+  const first = early.agent.run()
+  await early.turn()
+  early.farewells[0]?.end.resolve('revoked')
+  await early.turn()
+  t.equal(early.board.stage, 'revoked')
+  early.stop.abort()
+  await first
+
+  const late = scene()
+  const second = late.agent.run()
+  await late.turn()
+  late.leave()
+  late.lives[0]?.resolve('left')
+  await late.turn()
+  late.farewells[0]?.end.resolve('revoked')
+  await late.turn()
+  t.equal(late.board.stage, 'revoked')
+  t.equal(late.lives.length, 1)
+  late.stop.abort()
+  await second
 })
