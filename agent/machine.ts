@@ -26,6 +26,7 @@ import { createPortGuard } from './sidecar/port-guard.ts'
 import { createProcessSupervisor } from './sidecar/process.ts'
 import { createProcessGroups } from './sidecar/process-group.ts'
 import type { ProcessTable } from './sidecar/process-table.ts'
+import { createRestartWindow, type RestartWindow } from './sidecar/restart-window.ts'
 import { createRunFolder } from './sidecar/run-folder.ts'
 import type { Supervisor } from './sidecar/supervisor.ts'
 import { createCaptureStep } from './steps/capture.ts'
@@ -45,6 +46,7 @@ export interface Machine {
   readonly watchdog: CaptureWatchdog
   readonly monitor: HealthMonitor
   readonly drain: Drain
+  readonly window: RestartWindow
 }
 
 export interface MachineDeps {
@@ -88,7 +90,9 @@ export function createMachine(deps: MachineDeps): Machine {
   const artifacts = createArtifacts({ paths, log, fetchArtifact: deps.fetchArtifact })
   const runFolder = createRunFolder({ path: paths.run, state: deps.folders.state, user: sidecarUser })
   const ports = createPortGuard('/proc')
-  const sidecar = createSidecarStep({ supervisor, paths, installed: artifacts.inForce, ports, effects })
+  const drain = createDrain({ envoy, clock, log, effects })
+  const window = createRestartWindow({ drain, log })
+  const sidecar = createSidecarStep({ supervisor, paths, installed: artifacts.inForce, ports, effects, window })
   const steps: readonly Step[] = [
     createInstallStep({ artifacts, arch, clock, log, effects }),
     createFilesStep({ runFolder, effects }),
@@ -103,7 +107,8 @@ export function createMachine(deps: MachineDeps): Machine {
     sidecarVersion: sidecar.version,
     watchdog,
     monitor: createHealthMonitor({ supervisor, envoy, application, clock, signal }),
-    drain: createDrain({ envoy, clock, log, effects }),
+    drain,
+    window,
   }
 }
 

@@ -160,6 +160,11 @@ export function createResident(deps: ResidentDeps): RunningAgent {
     })
     const stopWatching = [
       supervisor.onChange(() => converge.wake()),
+      stream.onMessage(machine.window.take),
+      machine.window.onChange(() => {
+        board.touch()
+        converge.wake()
+      }),
       watchdog.onChange((opened) => {
         if (opened) monitor.broken('capture')
         converge.wake()
@@ -256,6 +261,7 @@ export function createResident(deps: ResidentDeps): RunningAgent {
       bundleRevision: bundle()?.revision ?? '',
       sidecarRestarts: supervisor.state().restarts,
       ...(version !== undefined && { sidecarVersion: version }),
+      ...(machine.window.pending && { restartPending: true }),
     }
   }
 

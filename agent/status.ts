@@ -40,7 +40,10 @@ export interface StatusBoard {
 export interface StatusBoardDeps {
   readonly clock: Clock
   /** What the report says besides conditions and health. */
-  readonly facts: () => Pick<AgentStatus, 'bundleRevision' | 'sidecarRestarts'> & { sidecarVersion?: string }
+  readonly facts: () => Pick<
+    AgentStatus,
+    'bundleRevision' | 'sidecarRestarts' | 'sidecarVersion' | 'restartPending'
+  >
 }
 
 const longestMessage = 2000

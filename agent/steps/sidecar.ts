@@ -4,6 +4,7 @@ import type { Effects } from '../effects.ts'
 import type { InstalledVersion } from '../sidecar/artifact-manifest.ts'
 import type { SidecarPaths } from '../sidecar/paths.ts'
 import type { PortGuard } from '../sidecar/port-guard.ts'
+import type { RestartWindow } from '../sidecar/restart-window.ts'
 import { sidecarSpec } from '../sidecar/spec.ts'
 import type { SidecarSpec, Supervisor } from '../sidecar/supervisor.ts'
 import type { Step } from './step.ts'
@@ -15,6 +16,8 @@ export interface SidecarStepDeps {
   readonly installed: () => Promise<InstalledVersion | undefined>
   readonly ports: PortGuard
   readonly effects: Effects
+  /** Absent: a sidecar that runs is stopped as soon as another one is wanted. */
+  readonly window?: Pick<RestartWindow, 'isOpen' | 'pending' | 'quiet' | 'over'>
 }
 
 /** The step, which also knows what it started. */
@@ -28,7 +31,7 @@ const graceMs = 5000
 
 /** Runs the sidecar. A crash is the supervisor's affair; this step starts it, and restarts it for a new bundle. */
 export function createSidecarStep(deps: SidecarStepDeps): SidecarStep {
-  const { supervisor, paths, installed, ports, effects } = deps
+  const { supervisor, paths, installed, ports, effects, window } = deps
   let ensured: { readonly hash: string; readonly version: string } | undefined
 
   async function wanted(bundle: Bundle): Promise<{ spec: SidecarSpec; version: string }> {
@@ -43,16 +46,24 @@ export function createSidecarStep(deps: SidecarStepDeps): SidecarStep {
     retryWithinMs: 2_000,
     version: () => (supervisor.state().running ? ensured?.version : undefined),
     async check(bundle) {
-      return supervisor.state().running && ensured?.hash === (await wanted(bundle)).spec.hash
+      if (!supervisor.state().running || ensured === undefined) return false
+      if (ensured.hash !== (await wanted(bundle)).spec.hash) return window?.isOpen() === false
+      window?.over()
+      return true
     },
     async apply(bundle, signal) {
       const { spec, version } = await wanted(bundle)
       await ports.mustBeFree(bundle)
+      if (supervisor.state().running && ensured !== undefined) await window?.quiet(signal)
       await effects.run('sidecar-started', () => supervisor.ensure(spec, signal))
       ensured = { hash: spec.hash, version }
+      window?.over()
     },
+    note: () =>
+      window?.pending ? { reason: 'RestartPending', message: 'another one waits for its turn' } : undefined,
     async undo(signal) {
       ensured = undefined
+      window?.over()
       await effects.run('sidecar-stopped', () => supervisor.stop(graceMs, signal))
     },
   }

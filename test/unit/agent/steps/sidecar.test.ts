@@ -9,10 +9,11 @@ const { signal } = new AbortController()
 const bundle = someBundle()
 const first = { version: '1.29.1', folder: '/v/1.29.1-aaaaaaaaaaaa', sha256: 'a'.repeat(64) }
 
-function world() {
+function world(isPaced = false) {
   const ensured: SidecarSpec[] = []
   const done: string[] = []
   let running = false
+  const window = { open: false, pending: false }
   let installed: typeof first | undefined = first
   let taken: string | undefined
   const supervisor: Supervisor = {
@@ -27,6 +28,20 @@ function world() {
     state: (): SidecarState => ({ running, restarts: 0, downForGood: false }),
     onChange: () => () => {},
   }
+  const given = {
+    isOpen() {
+      window.pending = true
+      return window.open
+    },
+    get pending() {
+      return window.pending
+    },
+    quiet: async () => void done.push('quiet'),
+    over() {
+      window.pending = false
+      done.push('over')
+    },
+  }
   const step = createSidecarStep({
     supervisor,
     paths: { run: '/run' },
@@ -37,9 +52,11 @@ function world() {
       },
     },
     effects: createEffects({ after: (name) => done.push(name) }),
+    ...(isPaced && { window: given }),
   })
   return {
     step,
+    window,
     ensured,
     done,
     crash: () => {
@@ -106,4 +123,27 @@ t.test('a port that somebody else has: nothing is started until it is free', asy
   take(undefined)
   await step.apply(bundle, signal)
   t.equal(ensured.length, 1)
+})
+
+t.test('one that runs is stopped only in its window, after everything is quiet', async (t) => {
+  const { step, ensured, done, window } = world(true)
+  await step.apply(bundle, signal)
+  const other = { ...bundle, workload: { ...bundle.workload, serviceAccount: 'other' } }
+  t.ok(await step.check(other, signal), 'left as it is')
+  t.match(step.note?.(), { reason: 'RestartPending' })
+  window.open = true
+  t.notOk(await step.check(other, signal))
+  await step.apply(other, signal)
+  t.equal(ensured.length, 2)
+  t.same(done, ['sidecar-started', 'over', 'quiet', 'sidecar-started', 'over'])
+  t.equal(step.note?.(), undefined)
+})
+
+t.test('one that does not run is started at once', async (t) => {
+  const { step, done, crash } = world(true)
+  await step.apply(bundle, signal)
+  crash()
+  t.notOk(await step.check({ ...bundle, vm: 'vm-9' }, signal))
+  await step.apply({ ...bundle, vm: 'vm-9' }, signal)
+  t.notOk(done.includes('quiet'))
 })
