@@ -17,6 +17,9 @@ export const commandNames = [
 ] as const
 export type CommandName = (typeof commandNames)[number]
 
+/** Why a VM leaves, as far as those on it can say. */
+export const leaveReasons = ['operator', 'shutdown'] as const
+
 /** A command line that was understood. */
 export interface Invocation {
   readonly command: CommandName
@@ -24,6 +27,8 @@ export interface Invocation {
   readonly root: string
   readonly logLevel: LogLevel | undefined
   readonly json: boolean
+  /** Why, for `leave`. */
+  readonly reason: (typeof leaveReasons)[number]
   /** File with a bundle, for `render`. */
   readonly bundle: string | undefined
 }
@@ -49,6 +54,7 @@ Options:
   --root DIR         folder that stands for / in every path (default: /)
   --log-level LEVEL  ${logLevels.join(', ')}
   --json             for status, doctor and render
+  --reason REASON    for leave: operator (default), or shutdown; people see it
   --bundle FILE      for render: a bundle other than the one in the state
 
 Exit codes: 0 done, 1 something is wrong, 2 wrong usage or configuration, 3 no agent runs,
@@ -63,12 +69,15 @@ export function parseCommandLine(args: readonly string[]): Invocation {
   if (rest.length > 0) throw usage(`${command} takes no argument ${rest[0]}`)
   const { 'log-level': level } = values
   if (level !== undefined && !isLogLevel(level)) throw usage(`--log-level is one of ${logLevels.join(', ')}`)
+  const reason = leaveReasons.find((one) => one === (values.reason ?? 'operator'))
+  if (reason === undefined) throw usage(`--reason is one of ${leaveReasons.join(', ')}`)
   return {
     command: values.help ? 'help' : command,
     config: values.config,
     root: values.root ?? '/',
     logLevel: level,
     json: values.json ?? false,
+    reason,
     bundle: values.bundle,
   }
 }
@@ -100,6 +109,7 @@ function parsed(args: readonly string[]) {
         'log-level': { type: 'string' },
         json: { type: 'boolean' },
         bundle: { type: 'string' },
+        reason: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean' },
       },

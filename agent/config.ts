@@ -4,6 +4,10 @@ import { parse } from 'yaml'
 import { Name } from '../shared/api/wire.ts'
 import { errorText, MooringError } from '../shared/errors.ts'
 import { logLevels } from '../shared/log.ts'
+import { type SupervisorKind, supervisorKinds } from './sidecar/supervisor-choice.ts'
+
+/** The state folder that the package's units know. */
+export const defaultState = '/var/lib/mooring'
 
 const closed = { additionalProperties: false }
 const Path = Type.String({ minLength: 1, maxLength: 1024 })
@@ -25,6 +29,7 @@ const ConfigFile = Type.Object(
     ),
     state: Type.Optional(Path),
     run: Type.Optional(Path),
+    supervisor: Type.Optional(Type.Union(supervisorKinds.map((kind) => Type.Literal(kind)))),
     log: Type.Optional(
       Type.Object(
         { level: Type.Optional(Type.Union(logLevels.map((level) => Type.Literal(level)))) },
@@ -45,6 +50,8 @@ export interface AgentConfig {
   readonly join: { readonly method: 'token'; readonly tokenFile: string }
   readonly state: string
   readonly run: string
+  /** What runs the sidecar; undefined: what the machine offers. */
+  readonly supervisor?: SupervisorKind
   readonly log: { readonly level: (typeof logLevels)[number] }
 }
 
@@ -58,6 +65,7 @@ export const environmentNames = {
   MOORING_JOIN_TOKEN_FILE: ['join', 'tokenFile'],
   MOORING_STATE: ['state'],
   MOORING_RUN: ['run'],
+  MOORING_SUPERVISOR: ['supervisor'],
   MOORING_LOG_LEVEL: ['log', 'level'],
 } as const satisfies Record<string, readonly string[]>
 
@@ -71,13 +79,14 @@ export const maxConfigBytes = 64 * 1024
 export function readConfig(text: string, env: Readonly<Record<string, string | undefined>>): AgentConfig {
   const file = withEnvironment(parseYaml(text), env)
   if (!Value.Check(ConfigFile, file)) throw invalid(firstFault(file))
-  const { controller, pool, join, log, state, run } = file
+  const { controller, pool, join, log, state, run, supervisor } = file
   return {
     controller: { url: new URL(controller.url), trust: trustOf(controller) },
     pool,
     join: { method: join?.method ?? 'token', tokenFile: join?.tokenFile ?? '/etc/mooring/token' },
-    state: state ?? '/var/lib/mooring',
+    state: state ?? defaultState,
     run: run ?? '/run/mooring',
+    ...(supervisor !== undefined && { supervisor }),
     log: { level: log?.level ?? 'info' },
   }
 }

@@ -15,6 +15,7 @@ import { createHealthMonitor, type HealthMonitor } from './health/monitor.ts'
 import { createProbe } from './health/probes.ts'
 import { deliveryAddress } from './host/addresses.ts'
 import { exec } from './host/exec.ts'
+import { uptimeMs } from './host/facts.ts'
 import { createDrain, type Drain } from './shutdown/drain.ts'
 import { createArtifacts } from './sidecar/artifact.ts'
 import type { FetchArtifact } from './sidecar/artifact-download.ts'
@@ -29,6 +30,9 @@ import type { ProcessTable } from './sidecar/process-table.ts'
 import { createRestartWindow, type RestartWindow } from './sidecar/restart-window.ts'
 import { createRunFolder } from './sidecar/run-folder.ts'
 import type { Supervisor } from './sidecar/supervisor.ts'
+import type { SupervisorKind } from './sidecar/supervisor-choice.ts'
+import { createSystemdSupervisor } from './sidecar/systemd.ts'
+import { createSystemdUnit, sidecarUnit } from './sidecar/systemd-unit.ts'
 import { createCaptureStep } from './steps/capture.ts'
 import { createFilesStep } from './steps/files.ts'
 import { createInstallStep } from './steps/install.ts'
@@ -51,6 +55,7 @@ export interface Machine {
 
 export interface MachineDeps {
   readonly folders: { readonly state: string; readonly log: string }
+  readonly supervisorKind: SupervisorKind
   /** By Go's name. */
   readonly arch: string
   readonly bundle: () => Bundle | undefined
@@ -73,7 +78,15 @@ export function createMachine(deps: MachineDeps): Machine {
   const logFile = createLogFile({ path: paths.log })
   const pidFile = createPidFile(paths.pidFile)
   const groups = createProcessGroups({ clock, log, processes, pidFile, logFile, versions: paths.versions })
-  const supervisor = createProcessSupervisor({ clock, log, groups, logFile })
+  const supervisor =
+    deps.supervisorKind === 'process'
+      ? createProcessSupervisor({ clock, log, groups, logFile })
+      : createSystemdSupervisor({
+          unit: createSystemdUnit({ name: sidecarUnit, exec }),
+          endOthers: groups.endAll,
+          uptimeMs,
+          ...{ clock, log, processes, paths: paths.unit },
+        })
   const envoy = createEnvoy()
   const redirect = createRedirect({
     iptables: createIptables({ exec }),

@@ -2,7 +2,7 @@ import packageFile from '../package.json' with { type: 'json' }
 import { systemClock as clock } from '../shared/clock.ts'
 import { type Condition, firstFault } from '../shared/conditions.ts'
 import { MooringError } from '../shared/errors.ts'
-import { createLog, type Log } from '../shared/log.ts'
+import { createLog, type Log, type LogLevel } from '../shared/log.ts'
 import { readNameservers } from './capture/nameservers.ts'
 import { describeError, exitCodeOf, exitCodes, helpText, type Invocation, parseCommandLine } from './cli.ts'
 import { doctorChecks } from './commands/checks.ts'
@@ -13,18 +13,24 @@ import { readStatusView, statusText } from './commands/status.ts'
 import { type AgentConfig, maxConfigBytes, readConfig } from './config.ts'
 import { createEffects } from './effects.ts'
 import { createControllerAddresses, hasIpv6 } from './host/addresses.ts'
+import { datagramVariables, inheritedDatagram } from './host/datagram.ts'
 import { exec } from './host/exec.ts'
 import { machineArch, machineFacts } from './host/facts.ts'
 import { readBounded } from './host/files.ts'
+import { createJournalWriter, isJournal } from './host/journal.ts'
 import { takeLock } from './host/lock.ts'
+import { createNotify, watchdogMs } from './host/notify.ts'
 import { type AgentPaths, agentPaths, below, defaultConfigPath } from './host/paths.ts'
 import { readMachineFacts } from './host/self.ts'
+import { createSignOfLife } from './host/sign-of-life.ts'
 import { askLocal, type LocalRequest, serveLocal } from './host/socket.ts'
+import { askStopIntent } from './host/stop-intent.ts'
 import { createLink } from './link.ts'
 import { createResident } from './resident.ts'
 import { watchSignals } from './shutdown/signals.ts'
 import { sidecarPaths, sidecarUser } from './sidecar/paths.ts'
 import { createProcessTable } from './sidecar/process-table.ts'
+import { chooseSupervisor } from './sidecar/supervisor-choice.ts'
 import { openState, peekState, type StateStore } from './state.ts'
 
 const agentVersion = packageFile.version
@@ -33,7 +39,10 @@ const quickMs = 5_000
 const patientMs = 3_700_000
 
 try {
-  process.exitCode = await main(parseCommandLine(process.argv.slice(2)))
+  const invocation = parseCommandLine(process.argv.slice(2))
+  process.exitCode = await main(invocation)
+  // What an agent that stepped aside was waiting for must not hold it here.
+  if (invocation.command === 'run') process.exit()
 } catch (error) {
   process.stderr.write(describeError(error))
   process.exitCode = exitCodeOf(error)
@@ -60,7 +69,9 @@ async function main(invocation: Invocation): Promise<number> {
       return status(invocation)
     case 'drain':
     case 'leave':
-      return print(`${await ask(invocation, invocation.command, patientMs)}\n`)
+      return print(
+        `${await ask(invocation, { kind: invocation.command, reason: invocation.reason }, patientMs)}\n`,
+      )
     case 'doctor':
       return doctor(invocation)
     case 'render':
@@ -72,13 +83,23 @@ async function run(invocation: Invocation): Promise<number> {
   const { config, paths } = await settingOf(invocation)
   // With the sidecar's group: the traffic rules let it pass, so the agent is never captured.
   if (process.getuid?.() === 0) process.setgid?.(sidecarUser.gid)
-  const log = createLog({ level: invocation.logLevel ?? config.log.level })
+  const { log, name } = residentLog(invocation.logLevel ?? config.log.level)
   const over = new AbortController()
-  const signals = watchSignals(process)
+  const isUnit = process.env.NOTIFY_SOCKET !== undefined
+  const signals = watchSignals(process, isUnit ? () => askStopIntent(exec) : undefined)
+  const notify = createNotify({
+    ...{ socket: process.env.NOTIFY_SOCKET, exec },
+    send: inheritedDatagram(process.env[datagramVariables.notify]),
+  })
+  const sign = createSignOfLife({
+    ...{ notify, clock, stop: signals.stop },
+    watchdogMs: watchdogMs(process.env, process.pid),
+  })
   const processes = createProcessTable('/proc')
   const unlock = await takeLock({ path: paths.lock, pid: process.pid, processes })
   try {
     const store = await openState({ path: paths.stateFile, log })
+    name(() => store.current()?.identity?.vm)
     const { effects, link, bootId } = await linkOf(config, paths, store, log)
     const addresses = createControllerAddresses(config.controller.url.hostname, clock)
     const resident = createResident({
@@ -88,6 +109,13 @@ async function run(invocation: Invocation): Promise<number> {
       captureFacts: () => captureFacts(addresses.current),
       machineFacts: (signal) => readMachineFacts(exec, ownCommand(), signal),
       over: over.signal,
+      supervisor: await chooseSupervisor({
+        wanted: config.supervisor,
+        root: paths.root,
+        state: config.state,
+      }),
+      sign,
+      tell: notify.status,
     })
     const local = await serveLocal(paths.socket, resident.answer)
     log.info('agent started', {
@@ -95,17 +123,40 @@ async function run(invocation: Invocation): Promise<number> {
       pool: config.pool,
       controller: config.controller.url.origin,
     })
+    // Not when this VM is in the mesh: a boot that waits for that would hang without a controller.
+    notify.ready()
+    void sign.run(over.signal)
     try {
-      await resident.run()
+      await Promise.race([resident.run(), aborted(signals.aside)])
     } finally {
       await local.close()
     }
-    log.info('agent ends')
+    log.info(signals.aside.aborted ? 'agent steps aside for the next one' : 'agent ends')
     return exitCodes.ok
   } finally {
     over.abort()
     signals.close()
     await unlock()
+  }
+}
+
+/** The log of the agent that stays: entries of the journal where that is its standard error, else lines. */
+function residentLog(level: LogLevel) {
+  let vm = (): string | undefined => undefined
+  const send = inheritedDatagram(process.env[datagramVariables.journal])
+  const toJournal =
+    send !== undefined && isJournal(process.env.JOURNAL_STREAM)
+      ? createJournalWriter({
+          send,
+          context: () => ({ vm: vm() }),
+          fallback: (line) => void process.stderr.write(`${line}\n`),
+        })
+      : undefined
+  return {
+    log: createLog({ level, ...(toJournal && { write: toJournal }) }),
+    name(read: typeof vm) {
+      vm = read
+    },
   }
 }
 
@@ -136,9 +187,9 @@ async function status(invocation: Invocation): Promise<number> {
   return print(invocation.json ? `${JSON.stringify(view, null, 2)}\n` : statusText(view))
 }
 
-async function ask(invocation: Invocation, kind: LocalRequest['kind'], timeoutMs: number): Promise<string> {
+async function ask(invocation: Invocation, request: LocalRequest, timeoutMs: number): Promise<string> {
   const { paths } = await settingOf(invocation)
-  return JSON.stringify(await askLocal(paths.socket, { kind }, timeoutMs))
+  return JSON.stringify(await askLocal(paths.socket, request, timeoutMs))
 }
 
 async function doctor(invocation: Invocation): Promise<number> {
@@ -234,6 +285,10 @@ function ownCommand(): readonly string[] {
   const [, script = ''] = process.argv
   // A compiled executable has its script inside.
   return script.startsWith('/$bunfs/') ? [process.execPath] : [process.execPath, script]
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }
 
 function print(text: string): number {

@@ -9,9 +9,10 @@ import { createStream, type Stream } from './client/stream.ts'
 import { createRunningAgent, type RunningAgent } from './commands/run.ts'
 import type { StatusView } from './commands/status.ts'
 import type { AgentConfig } from './config.ts'
-import { createConverge, type Task } from './converge.ts'
+import { type Converge, createConverge, type Task } from './converge.ts'
 import type { Effects } from './effects.ts'
 import { hasProgram } from './host/programs.ts'
+import type { SignOfLife } from './host/sign-of-life.ts'
 import { createLife, type Life } from './life.ts'
 import type { Link } from './link.ts'
 import { createMachine } from './machine.ts'
@@ -21,7 +22,9 @@ import { createFarewell } from './shutdown/farewell.ts'
 import { createLeave } from './shutdown/leave.ts'
 import type { StopSignals } from './shutdown/signals.ts'
 import type { ProcessTable } from './sidecar/process-table.ts'
+import type { SupervisorKind } from './sidecar/supervisor-choice.ts'
 import type { State, StateStore } from './state.ts'
+import { statusLine } from './status-line.ts'
 import { createStatusBoard, type StatusBoard } from './status.ts'
 import { createJoinTask } from './steps/join.ts'
 import { createPreflightTask } from './steps/preflight.ts'
@@ -39,6 +42,12 @@ export interface ResidentDeps {
   /** Facts about the machine, gathered outside of this process. */
   readonly machineFacts: (signal: AbortSignal) => Promise<Record<string, string>>
   readonly signals: Pick<StopSignals, 'stop' | 'hurry'>
+  /** What runs the sidecar. */
+  readonly supervisor: SupervisorKind
+  /** Hears of the progress of the work. */
+  readonly sign: Pick<SignOfLife, 'mark' | 'during'>
+  /** Takes one line for people: what this VM is about. */
+  readonly tell: (status: string) => void
   /** Aborts when everything that watches is to end. */
   readonly over: AbortSignal
   readonly clock: Clock
@@ -59,6 +68,7 @@ export function createResident(deps: ResidentDeps): RunningAgent {
   const bundle = () => store.current()?.bundle
   const machine = createMachine({
     folders: deps.folders,
+    supervisorKind: deps.supervisor,
     arch: host.arch,
     bundle,
     fetchArtifact: link.controller.artifact,
@@ -111,23 +121,26 @@ export function createResident(deps: ResidentDeps): RunningAgent {
       }),
       ...machine.tasks,
     ]
-    const converge = createConverge({
+    const working = createConverge({
       tasks,
       board,
       clock,
       log,
       converged() {
+        deps.sign.mark()
         const inForce = bundle()
         if (inForce === undefined) return
         monitor.converged(inForce)
         showHealth()
       },
       broken({ name }) {
+        deps.sign.mark()
         if (name === 'sidecar' || name === 'ready') monitor.broken('envoy')
         if (name === 'capture') monitor.broken('capture')
       },
       fatal: ({ code }) => hopeless.has(code),
     })
+    const converge: Converge = { ...working, run: (until) => deps.sign.during(working.run(until)) }
     const renewals = createRenewals({
       ...{ store, clock, effects, log, joiner: link.joiner, controller: link.controller, time: link.time },
       renewed() {
@@ -291,6 +304,7 @@ export function createResident(deps: ResidentDeps): RunningAgent {
   }
 
   monitor.onChange(showHealth)
+  board.onChange(() => deps.tell(statusLine(board)))
   watchdog.start(() => bundle()?.capture.whenSidecarDown ?? 'open', deps.over)
   return createRunningAgent({
     ...{ createLife: life, farewell, settle, store, board, view, clock, log },

@@ -19,6 +19,8 @@ export interface LogOptions {
   readonly level: LogLevel
   /** File descriptor to write to. @defaultValue 2 (standard error) */
   readonly fd?: number
+  /** Takes every line instead, without its end. */
+  readonly write?: (line: string) => void
   readonly fields?: LogFields
 }
 
@@ -49,7 +51,9 @@ export function createLog(options: LogOptions): Log {
       formatters: { level: (label) => ({ level: label }) },
       messageKey: 'message',
     },
-    pino.destination({ dest: options.fd ?? 2, sync: true }),
+    options.write === undefined
+      ? pino.destination({ dest: options.fd ?? 2, sync: true })
+      : { write: (line: string) => options.write?.(line.trimEnd()) },
   )
   return wrap(target)
 }

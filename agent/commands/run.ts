@@ -85,7 +85,7 @@ export function createRunningAgent(deps: RunDeps): RunningAgent {
         else if (end === 'left' && !stop.aborted) await idle()
       }
     },
-    async answer({ kind }) {
+    async answer({ kind, reason = 'operator' }) {
       switch (kind) {
         case 'status':
           return deps.view()
@@ -93,7 +93,7 @@ export function createRunningAgent(deps: RunDeps): RunningAgent {
         case 'leave':
           if (life === undefined) return { result: 'left' }
           return {
-            result: await life.wish({ reason: 'operator', after: kind === 'drain' ? 'hold' : 'leave' }),
+            result: await life.wish({ reason, after: kind === 'drain' ? 'hold' : 'leave' }),
           }
         case 'join': {
           if (store.current()?.revoked !== undefined) throw new MooringError('KEY_REVOKED')

@@ -1,4 +1,4 @@
-import { arch, hostname, networkInterfaces } from 'node:os'
+import { arch, hostname, networkInterfaces, uptime } from 'node:os'
 import type { JoinFacts, Nic } from '../../shared/api/join.ts'
 
 const goArch: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' }
@@ -6,6 +6,11 @@ const goArch: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' 
 /** This machine's architecture by Go's name. */
 export function machineArch(): string {
   return goArch[arch()] ?? arch()
+}
+
+/** Milliseconds since boot. */
+export function uptimeMs(): number {
+  return uptime() * 1000
 }
 
 /** What the agent says of the machine when it joins; cheap. */

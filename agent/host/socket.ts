@@ -13,6 +13,8 @@ export const LocalRequest = Type.Object({
     Type.Literal('leave'),
     Type.Literal('join'),
   ]),
+  /** Why, for `leave` and `drain`; without it an operator wants it. */
+  reason: Type.Optional(Type.Union([Type.Literal('operator'), Type.Literal('shutdown')])),
 })
 export type LocalRequest = Static<typeof LocalRequest>
 

@@ -32,6 +32,8 @@ export interface SidecarPaths {
   /** Working folder of pilot-agent: it finds its files by paths relative to it. */
   readonly run: string
   readonly pidFile: string
+  /** What a unit of systemd starts from: a link to the program, and its environment. */
+  readonly unit: { readonly program: string; readonly environment: string }
   /** What was applied as traffic rules. */
   readonly captureFile: string
   readonly log: string
@@ -46,6 +48,7 @@ export function sidecarPaths(folders: { readonly state: string; readonly log: st
     downloads: join(base, 'download'),
     run: join(base, 'run'),
     pidFile: join(base, 'process.json'),
+    unit: { program: join(base, 'unit', 'program'), environment: join(base, 'unit', 'environment') },
     captureFile: join(base, 'capture.json'),
     log: join(folders.log, 'sidecar.log'),
   }

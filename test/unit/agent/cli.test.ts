@@ -16,6 +16,7 @@ t.test('commands and options are understood', async (t) => {
     root: '/vm',
     logLevel: 'debug',
     json: false,
+    reason: 'operator',
     bundle: undefined,
   })
   t.match(parseCommandLine(['status', '--json']), { command: 'status', json: true, root: '/' })

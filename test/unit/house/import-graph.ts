@@ -57,6 +57,8 @@ function resolve(specifier: string, file: string): Pick<Import, 'target' | 'kind
   if (specifier.startsWith('.')) {
     return { target: path.posix.join(path.posix.dirname(file), specifier), kind: 'file' }
   }
+  // Of the runtime that the executable is compiled with.
+  if (specifier.startsWith('bun:')) return { target: specifier, kind: 'builtin' }
   if (specifier.startsWith('node:') || builtinModules.includes(specifier)) {
     return { target: `node:${specifier.replace(/^node:/, '')}`, kind: 'builtin' }
   }

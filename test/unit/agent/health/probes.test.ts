@@ -118,25 +118,3 @@ t.test('an address of IPv6 is asked, and named in brackets', async (t) => {
   const result = await createProbe({ host: () => '::1' })({ http: { path: '/', port } }, signal)
   t.same(result, { ok: true, detail: `[::1]:${port}/ answered 200` })
 })
-
-t.test('a command is asked with the limits of every probe', async (t) => {
-  const run = (script: string, timeoutSeconds = 30) =>
-    probe({ exec: { command: ['/bin/sh', '-c', script] }, timeoutSeconds }, signal)
-  t.same(await run('exit 0'), { ok: true, detail: '/bin/sh ended with 0' })
-  t.same(await run('echo not yet >&2; exit 3'), { ok: false, detail: '/bin/sh ended with 3: not yet' })
-  // Its child holds the output open, outside of the process group that is killed.
-  t.same(await run('setsid sleep 2 & sleep 60', 0.2), { ok: false, detail: '/bin/sh did not answer in time' })
-  t.match(await probe({ exec: { command: ['/no/such/program'] } }, signal), {
-    ok: false,
-    detail: /127.*ENOENT/,
-  })
-})
-
-t.test('of several ways the first counts, in the order of the documentation', async (t) => {
-  const port = await http(t, (_request, response) => response.end())
-  const exec = { command: ['/bin/false'] }
-  t.match(await probe({ http: { path: '/', port }, tcp: { port: 1 }, exec }, signal), { ok: true })
-  t.match(await probe({ tcp: { port }, grpc: { port: 1 }, exec }, signal), { ok: true })
-  t.match(await probe({ grpc: { port: 1 }, exec }, signal), { ok: false, detail: /nothing listens there/ })
-  t.match(await probe({ exec }, signal), { ok: false, detail: '/bin/false ended with 1' })
-})
