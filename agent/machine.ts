@@ -105,7 +105,14 @@ export function createMachine(deps: MachineDeps): Machine {
   const ports = createPortGuard('/proc')
   const drain = createDrain({ envoy, clock, log, effects })
   const window = createRestartWindow({ drain, log })
-  const sidecar = createSidecarStep({ supervisor, paths, installed: artifacts.inForce, ports, effects, window })
+  const sidecar = createSidecarStep({
+    supervisor,
+    paths,
+    installed: artifacts.inForce,
+    ports,
+    effects,
+    window,
+  })
   const steps: readonly Step[] = [
     createInstallStep({ artifacts, arch, clock, log, effects }),
     createFilesStep({ runFolder, effects }),
