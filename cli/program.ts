@@ -9,19 +9,19 @@ import { addTokenCommands } from './commands/token.ts'
 import { addVmCommands } from './commands/vm.ts'
 import { addVmWatchCommand } from './commands/vm-watch.ts'
 import { exitCodeOf, exitCodes, failureJson, renderFailure } from './failure.ts'
-import { createSession, type SessionDeps } from './session.ts'
+import { createSession, type Session, type SessionDeps } from './session.ts'
 
-const afterHelp = `
+/** Shown after the help of the program itself. */
+export const afterHelp = `
 Environment, over what \`mooring login\` stored:
   MOORING_URL, MOORING_CA_FILE or MOORING_PIN, MOORING_TOKEN_FILE
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 not allowed, 4 the controller cannot be reached or trusted.
 `
 
-/** Runs one command line (without program and script name); gives the exit status, and never throws. */
-export async function runCli(argv: readonly string[], deps: SessionDeps): Promise<number> {
-  const session = createSession(deps)
-  const { terminal, paint } = session
+/** The command line with all its commands; nothing runs before it is given arguments. */
+export function createProgram(session: Session, version: string): Command {
+  const { terminal } = session
   const program = new Command('mooring')
     .description('Virtual machines in an Istio mesh: pools, join tokens, VMs, and who did what.')
     .option('--json', "print the interface's own JSON")
@@ -39,8 +39,16 @@ export async function runCli(argv: readonly string[], deps: SessionDeps): Promis
   addOperatorCommands(program, session)
   addAuditCommand(program, session)
   action(program.command('version').description('version of this program'), async (_, options) => {
-    print(session, options, { version: deps.version, wire: wireVersion }, () => [deps.version])
+    print(session, options, { version, wire: wireVersion }, () => [version])
   })
+  return program
+}
+
+/** Runs one command line (without program and script name); gives the exit status, and never throws. */
+export async function runCli(argv: readonly string[], deps: SessionDeps): Promise<number> {
+  const session = createSession(deps)
+  const { terminal, paint } = session
+  const program = createProgram(session, deps.version)
 
   try {
     await program.parseAsync([...argv], { from: 'user' })
