@@ -114,7 +114,11 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   const mesh = await deps.createMesh({
     folder: join(dataDir, 'mesh'),
     istiodBinary: config.mesh.istiod.binary,
-    gate: { hosts: [istiodListen.host], port: istiodListen.port },
+    // `[::]` means both families, as it does for the HTTPS listener.
+    gate: {
+      hosts: istiodListen.host === '::' ? ['::', '0.0.0.0'] : [istiodListen.host],
+      port: istiodListen.port,
+    },
     advertise: { address: config.mesh.istiod.address || mainHost, port: istiodListen.port },
     trustDomain: config.mesh.trustDomain,
     meshId: config.mesh.meshId,
