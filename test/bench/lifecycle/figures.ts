@@ -68,7 +68,8 @@ export function lifecycleFigures(samples: LifecycleSamples): LifecycleFigures {
     powerCut: { closedMs: rounded(median(powerCutsMs)) },
     agent: {
       residentKb: agent.residentKb,
-      privateKb: agent.privateCleanKb + agent.privateDirtyKb,
+      // How many pages of the executable are private depends on who else runs it: they are in `residentKb` alone.
+      privateKb: agent.privateDirtyKb,
       startMs: rounded(median(agent.startMs), 1),
       cpuPercent: rounded(agent.cpuPercent, 3),
     },

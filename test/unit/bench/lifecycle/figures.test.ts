@@ -32,7 +32,9 @@ const samples: LifecycleSamples = {
     residentKb: 40_000,
     privateCleanKb: 1000,
     privateDirtyKb: 4000,
+    residentSoonKb: 39_000,
     cpuPercent: 0.10049,
+    childCpuPercent: 0.1,
     startMs: [31.26, 30],
     trueMs: [1],
   },
@@ -50,7 +52,7 @@ t.test('the figures are what is promised to programs, and nothing else', async (
     },
     kill: { requests: 12_000, failed: 1, closedMs: 250, backMs: 800 },
     powerCut: { closedMs: 5200 },
-    agent: { residentKb: 40_000, privateKb: 5000, startMs: 30.6, cpuPercent: 0.1 },
+    agent: { residentKb: 40_000, privateKb: 4000, startMs: 30.6, cpuPercent: 0.1 },
   })
 })
 
