@@ -11,6 +11,7 @@ import { createCables, plugIntoNamespace, unplugNamespace } from './cards.ts'
 import { containerCommand, rebootCode, type Share } from './container-command.ts'
 import { removeControlGroups } from './control-group.ts'
 import { fitIntoTestbed } from './fitting.ts'
+import { within } from './limit.ts'
 import type { BootState, Container, ExecOptions, Image, MachineDeps } from './machine.ts'
 import { claimPlace } from './place.ts'
 import { cardsOf, seedFiles } from './seed.ts'
@@ -142,12 +143,8 @@ export async function createContainer(deps: ContainerDeps): Promise<Container> {
     const over = ended
     // It may be gone before it has answered.
     await exec('systemctl', ['--no-block', verb]).catch(() => {})
-    const late = new AbortController()
-    const limit = sleep(limitMs, undefined, { signal: late.signal }).then(() => {
-      throw new TestbedError('MACHINE_STUCK', `${name} did not ${verb}\n${tail(consoleFile)}`)
-    })
-    limit.catch(() => {})
-    await Promise.race([over, limit]).finally(() => late.abort())
+    const late = () => new TestbedError('MACHINE_STUCK', `${name} did not ${verb}\n${tail(consoleFile)}`)
+    await within(over, limitMs, late)
   }
 
   async function kill(): Promise<void> {

@@ -5,6 +5,14 @@ import { dirname, join } from 'node:path'
 // asking for one. cloud-init's renderer does not hand on `accept-ra` for fixed addresses.
 const noRouters = '[Network]\nIPv6AcceptRA=no\n'
 
+// Nobody logs in at a console, where a container has none; and what only costs an emulated processor time.
+const idle = [
+  'console-getty.service',
+  'getty@tty1.service',
+  'systemd-binfmt.service',
+  'systemd-pstore.service',
+]
+
 /** Puts what the testbed alone needs into the file system of a machine, which is off. */
 export async function fitIntoTestbed(root: string): Promise<void> {
   for (const card of ['eth0', 'eth1']) {
@@ -12,8 +20,7 @@ export async function fitIntoTestbed(root: string): Promise<void> {
     await mkdir(dirname(file), { recursive: true })
     await writeFile(file, noRouters)
   }
-  // Nobody logs in at the console of a container, and its getty would fail again and again for want of one.
   const units = join(root, 'etc/systemd/system')
   await mkdir(units, { recursive: true })
-  await symlink('/dev/null', join(units, 'console-getty.service'))
+  for (const unit of idle) await symlink('/dev/null', join(units, unit))
 }

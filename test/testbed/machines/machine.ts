@@ -11,12 +11,17 @@
  *     await vm.reboot(); await vm.powerOff(); await vm.powerOn(); await vm.cutPower(); await vm.linkDown()
  *     await vm.destroy()                                              // or network.close(), or the reaper
  *
+ *     const disk = await ensureDisk({ progress })                     // half a minute the first time
+ *     const vm = await createEmulated({ network, name: 'vm-b', disk, seed })   // its own kernel, in an emulator
+ *     await vm.powerOn(); await vm.booted(); vm.timeline              // the same verbs; powerOff is the ACPI button
+ *
  * A machine keeps its disk, addresses and identity over reboots and power cuts; its network namespace, and with it the
  * traffic rules, are new at each boot, as on real ones. Other VMs of the network (`network.addVm`) reach it at `address`.
  */
 import type { CommandResult } from '../command.ts'
 import type { Network } from '../network/network.ts'
 import type { Seed } from './seed.ts'
+import type { Stamp } from './timeline.ts'
 
 /** A disk's content: folders, the uppermost first, of which only copies are changed. */
 export interface Image {
@@ -52,6 +57,10 @@ export interface Machine {
   cutPower(): Promise<void>
   linkDown(): Promise<void>
   linkUp(): Promise<void>
+  /** Runs a program in it as its root user, whatever its exit code. */
+  exec(command: string, args?: readonly string[], options?: ExecOptions): Promise<CommandResult>
+  /** `systemctl reboot`; returns when it has booted again. */
+  reboot(limitMs?: number): Promise<BootState>
   /** Cuts the power where it is on, and takes the machine away with its disk. */
   destroy(): Promise<void>
 }
@@ -68,14 +77,16 @@ export interface ExecOptions {
 
 /** A machine whose kernel is this one: everything else is its own. */
 export interface Container extends Machine {
-  /** Runs a program in it as its root user, whatever its exit code. */
-  exec(command: string, args?: readonly string[], options?: ExecOptions): Promise<CommandResult>
   /** What `journalctl` says of its logs, read from outside. */
   journal(args?: readonly string[]): Promise<string>
-  /** `systemctl reboot`; returns when it has booted again. */
-  reboot(limitMs?: number): Promise<BootState>
   /** Process id of its systemd, seen from here; `undefined` while it is off. */
   leader(): Promise<number | undefined>
-  /** A path of its file system as seen from here, while it runs; its own links do not lead out of it by `exec` only. */
+  /** A file of it as seen from here, while it runs. */
   path(inside: string): Promise<string>
+}
+
+/** A machine with a kernel of its own, on an emulated processor. */
+export interface Emulated extends Machine {
+  /** The points that the latest boot passed, in milliseconds since power-on or reset. */
+  readonly timeline: readonly Stamp[]
 }
