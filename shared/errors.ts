@@ -178,14 +178,14 @@ export const errorCatalogue = {
   CONTROLLER_UNTRUSTED: entry(
     0,
     false,
-    'The controller shows a certificate that the agent does not trust',
-    'Check `controller.caFile` or `controller.pin`; nothing was sent.',
+    'The controller shows a certificate that is not trusted',
+    'Nothing was sent. On a VM check `controller.caFile` or `controller.pin`; in the CLI log in again with the CA or pin that `mooring-controller pin` prints.',
   ),
   CONTROLLER_UNREACHABLE: entry(
     0,
     true,
     'The controller cannot be reached',
-    'Check the address, routes and firewall; the agent keeps trying.',
+    'Check the address, routes and firewall, and whether the controller runs. The agent keeps trying by itself; a command has to be repeated.',
   ),
 
   // --- the VM
