@@ -33,6 +33,13 @@ t.test('VMs serve on IPv6: reached by mutual TLS, and they leave without a faile
   const endpoints = watchEndpoints(caller.vm, { filter: 'echo' })
   t.teardown(() => endpoints.stop())
 
+  await t.test('where sidecars reach istiod, `[::]` is both families', async (t) => {
+    for (const host of [world.network.hostAddress, `[${world.network.hostAddress6}]`]) {
+      const { error } = await call(world.network.host, `http://${host}:15012/`)
+      t.match(error, /^(ECONNRESET|HPE_\w+|EPIPE)$/, `${host} takes the connection, and no plain text`)
+    }
+  })
+
   for (const member of servers) {
     await t.test(member.name, async (t) => {
       const { id, address } = await member.view()

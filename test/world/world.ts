@@ -75,6 +75,8 @@ export interface WorldDeps {
   /** Told when a part of the world stands. */
   readonly onBuilt?: (part: WorldPart) => void
   readonly controller?: Partial<ControllerDeps>
+  /** Makes the administrator; by default the interface is called, without the command line. */
+  readonly enrol?: (controller: ControllerProcess) => Promise<Operator>
   /** Changes to the two pools; `null` leaves a pool out. */
   readonly servers?: Partial<PoolSpec>
   readonly clients?: Partial<PoolSpec>
@@ -94,7 +96,7 @@ export async function createWorld(deps: WorldDeps): Promise<World> {
     const controller = await createController({ network, parts, sidecar, ...deps.controller })
     await controller.start()
     onBuilt('controller')
-    const operator = await enrol({ url: controller.operatorUrl, ca: controller.ca }, controller.enrolmentCode)
+    const operator = await (deps.enrol ?? enrolDirectly)(controller)
     await operator.applyPool('servers', { ...serverPool, ...deps.servers })
     await operator.applyPool('clients', { ...clientPool, ...deps.clients })
     onBuilt('pools')
@@ -138,6 +140,10 @@ export async function createWorld(deps: WorldDeps): Promise<World> {
     await network.close()
     throw error
   }
+}
+
+function enrolDirectly(controller: ControllerProcess): Promise<Operator> {
+  return enrol({ url: controller.operatorUrl, ca: controller.ca }, controller.enrolmentCode)
 }
 
 const allPorts = {
