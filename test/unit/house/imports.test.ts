@@ -22,7 +22,6 @@ const importers: Record<string, readonly string[]> = {
   fastify: ['controller/server.ts', 'controller/api/', 'controller/auth/'],
   jose: ['controller/mesh/standalone/'],
   'node-forge': ['controller/pki/'],
-  pino: ['shared/log.ts'],
   'prom-client': ['controller/metrics.ts'],
   'reflect-metadata': ['controller/pki/', 'agent/join/'],
   ssh2: ['controller/delivery/ssh'],

@@ -54,6 +54,35 @@ t.test('secrets do not reach the log, by type or by name', async (t) => {
   t.match(text, /\*\*\*/)
 })
 
+t.test('no field costs a line', async (t) => {
+  const loop: Record<string, unknown> = {}
+  loop.loop = loop
+  const { parsed } = lines(t, (log) => {
+    log.error('failed', { error: new Error('because'), big: 2n, none: undefined })
+    log.error('in a circle', { loop })
+    log.error('own words', { level: 'info', time: 0 })
+  })
+  t.match(parsed[0], { error: /because/, big: '2', message: 'failed' })
+  t.match(parsed[1], { level: 'error', message: 'in a circle' })
+  t.match(parsed[2], { level: 'error', time: /^\d{4}-/ })
+  t.equal(parsed.length, 3)
+})
+
+t.test('a reader that is gone is no reason to fail', async (t) => {
+  const file = path.join(t.testdir(), 'log')
+  const fd = openSync(file, 'w')
+  closeSync(fd)
+  t.doesNotThrow(() => createLog({ level: 'info', fd }).info('to nobody'))
+})
+
+t.test('lines go where they are told to, without their end', async (t) => {
+  const seen: string[] = []
+  createLog({ level: 'info', write: (line) => seen.push(line) }).info('so', { n: 1 })
+  t.equal(seen.length, 1)
+  t.match(JSON.parse(seen[0] ?? ''), { level: 'info', n: 1, message: 'so' })
+  t.notMatch(seen[0], '\n')
+})
+
 t.test('the silent log takes everything and says nothing', async (t) => {
   t.equal(silentLog.child({ a: 1 }), silentLog)
   t.doesNotThrow(() => silentLog.error('x', { y: 1 }))
