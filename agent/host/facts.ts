@@ -1,4 +1,5 @@
-import { arch, hostname, networkInterfaces, uptime } from 'node:os'
+import { readFile } from 'node:fs/promises'
+import { arch, hostname, networkInterfaces } from 'node:os'
 import type { JoinFacts, Nic } from '../../shared/api/join.ts'
 
 const goArch: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' }
@@ -8,9 +9,9 @@ export function machineArch(): string {
   return goArch[arch()] ?? arch()
 }
 
-/** Milliseconds since boot. */
-export function uptimeMs(): number {
-  return uptime() * 1000
+/** Milliseconds since boot, by the kernel's own account: what runtimes offer is as coarse as a second. */
+export async function uptimeMs(): Promise<number> {
+  return Math.round(Number.parseFloat(await readFile('/proc/uptime', 'utf8')) * 1000)
 }
 
 /** What the agent says of the machine when it joins; cheap. */

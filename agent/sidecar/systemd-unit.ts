@@ -44,6 +44,8 @@ export interface SystemdUnitDeps {
 }
 
 const quickMs = 10_000
+/** That the sidecar died must be known soon; why may stay unknown. */
+const journalMs = 300
 const startMs = 20_000
 /** systemd itself ends what is left after TimeoutStopSec= of the unit; this is longer. */
 const stopMs = 30_000
@@ -64,7 +66,7 @@ export function createSystemdUnit({ name, exec }: SystemdUnitDeps): SystemdUnit 
 
   /** Newest entries of one run: its own, and what systemd says of it. */
   const entries = async (invocation: string, signal?: AbortSignal): Promise<string> => {
-    const options = { env, timeoutMs: quickMs, ...(signal && { signal }) }
+    const options = { env, timeoutMs: journalMs, ...(signal && { signal }) }
     // What was written a moment ago may still be on its way.
     await exec('journalctl', ['--sync'], options)
     const wanted = [`_SYSTEMD_INVOCATION_ID=${invocation}`, '+', `INVOCATION_ID=${invocation}`]

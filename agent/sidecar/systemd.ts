@@ -18,7 +18,7 @@ export interface UnitRunsDeps {
   /** Ends a sidecar that an agent started as its own child, before the unit was there. */
   readonly endOthers: (uid: number, graceMs: number, signal: AbortSignal) => Promise<void>
   /** Milliseconds since boot. */
-  readonly uptimeMs: () => number
+  readonly uptimeMs: () => Promise<number>
   readonly clock: Clock
   readonly log: Log
 }
@@ -53,14 +53,14 @@ export function createUnitRuns(deps: UnitRunsDeps): SidecarRuns {
     return unit.exitOf(status.invocation, signal)
   }
 
-  const runOf = (status: UnitStatus, uid: number, signal: AbortSignal): Run => {
+  const runOf = async (status: UnitStatus, uid: number, signal: AbortSignal): Promise<Run> => {
     const ended = exited(status, signal)
     // Nobody may be waiting any more when it is aborted.
     ended.catch(() => {})
     return {
       pid: status.lastPid,
       uid,
-      startedAt: clock.now() - Math.max(0, deps.uptimeMs() - status.startedAfterBootMs),
+      startedAt: clock.now() - Math.max(0, (await deps.uptimeMs()) - status.startedAfterBootMs),
       exited: ended,
     }
   }
