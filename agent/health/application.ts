@@ -2,7 +2,7 @@ import type { Bundle } from '../../shared/api/bundle.ts'
 import { createBackoff } from '../../shared/backoff.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { type Judgement, judge, type ProbeResult, unjudged } from './judge.ts'
-import type { ProbeOnce } from './probes.ts'
+import { isProbed, type ProbeOnce } from './probes.ts'
 
 /** Watches the application by the pool's probe. */
 export interface ApplicationWatch {
@@ -60,7 +60,7 @@ export function createApplicationWatch({
       running?.abort()
       running = new AbortController()
       const either = AbortSignal.any([signal, running.signal])
-      if (probe?.http === undefined && probe?.tcp === undefined) {
+      if (!isProbed(probe)) {
         return set({ ...unjudged, verdict: 'healthy', detail: 'the pool has no probe' })
       }
       set(unjudged)

@@ -1,9 +1,14 @@
-import { request } from 'node:http'
-import { connect, isIPv6 } from 'node:net'
+import { isIPv6 } from 'node:net'
 import type { Probe } from '../../shared/api/bundle.ts'
 import { errorText } from '../../shared/errors.ts'
+import { askPlain } from '../client/plain-http.ts'
+import { isTimeout, withTimeLimit } from '../client/time-limit.ts'
+import { type Exec, exec } from '../host/exec.ts'
 import { hasErrno } from '../host/files.ts'
+import { type ExecProbeDeps, nobody, type ProbeUser, probeByExec } from './exec-probe.ts'
+import { probeByGrpc } from './grpc-probe.ts'
 import type { ProbeResult } from './judge.ts'
+import { probeByTcp } from './tcp-probe.ts'
 
 /** Looks at the application once. Never throws but when `signal` aborts. */
 export type ProbeOnce = (probe: Probe, signal: AbortSignal) => Promise<ProbeResult>
@@ -17,77 +22,68 @@ export interface ProbeDeps {
    * @defaultValue always 127.0.0.1
    */
   readonly host?: () => string
+  /** Runs a command. @defaultValue `exec` */
+  readonly exec?: Exec
+  /** As whom a command is run. @defaultValue `nobody` */
+  readonly user?: ProbeUser
 }
 
 const defaultTimeoutSeconds = 1
 /** As much of an answer as is read before the connection is closed. */
 const maxBody = 64 * 1024
 
-/** Probes by HTTP or TCP, each time on a connection of its own: a kept one would outlive the listener it tests. */
-export function createProbe({ host: where = () => '127.0.0.1' }: ProbeDeps = {}): ProbeOnce {
+/** Whether the pool says how the application is asked. */
+export function isProbed(probe: Probe | undefined): probe is Probe {
+  return (probe?.http ?? probe?.tcp ?? probe?.grpc ?? probe?.exec) !== undefined
+}
+
+/** Probes, each time on a connection of its own: a kept one would outlive the listener it tests. */
+export function createProbe(deps: ProbeDeps = {}): ProbeOnce {
+  const { host: where = () => '127.0.0.1' } = deps
+  const how = { exec: deps.exec ?? exec, user: deps.user ?? nobody }
   return async (probe, signal) => {
     const host = where()
-    const limit = AbortSignal.timeout((probe.timeoutSeconds ?? defaultTimeoutSeconds) * 1000)
-    const either = AbortSignal.any([signal, limit])
-    const result = await look(probe, host, either)
-    signal.throwIfAborted()
-    const { http, tcp } = probe
-    const target = `${isIPv6(host) ? `[${host}]` : host}:${http?.port ?? tcp?.port}${http?.path ?? ''}`
-    if (limit.aborted && !result.ok) return { ok: false, detail: `${target} did not answer in time` }
-    return { ok: result.ok, detail: `${target} ${result.detail}` }
-  }
-}
-
-async function look({ http, tcp }: Probe, host: string, signal: AbortSignal): Promise<ProbeResult> {
-  try {
-    if (http !== undefined) return await getStatus(host, http.port, http.path, signal)
-    if (tcp !== undefined) return await connectOnce(host, tcp.port, signal)
-    return { ok: true, detail: 'is not probed' }
-  } catch (error) {
-    if (hasErrno(error, 'ECONNREFUSED')) {
-      return {
-        ok: false,
-        detail:
-          'refuses connections: nothing listens there (the application must listen on loopback or on every address)',
-      }
+    const target = targetOf(probe, host)
+    const limitMs = (probe.timeoutSeconds ?? defaultTimeoutSeconds) * 1000
+    try {
+      const { ok, detail } = await withTimeLimit(limitMs, signal, (limit) => look(probe, host, how, limit))
+      return { ok, detail: `${target} ${detail}` }
+    } catch (error) {
+      signal.throwIfAborted()
+      return { ok: false, detail: `${target} ${failure(error)}` }
     }
-    return { ok: false, detail: `failed: ${errorText(error)}` }
   }
 }
 
-function getStatus(host: string, port: number, path: string, signal: AbortSignal): Promise<ProbeResult> {
-  return new Promise((resolve, reject) => {
-    const headers = { 'user-agent': 'mooring-agent', connection: 'close' }
-    const sent = request({ host, port, path, agent: false, signal, headers }, (answer) => {
-      const status = answer.statusCode ?? 0
-      // 2xx and 3xx, as in Kubernetes.
-      const result = { ok: status >= 200 && status < 400, detail: `answered ${status}` }
-      let length = 0
-      answer.on('data', (chunk: Buffer) => {
-        length += chunk.length
-        if (length <= maxBody) return
-        resolve(result)
-        sent.destroy()
-      })
-      answer.on('end', () => resolve(result))
-      answer.on('error', reject)
-    })
-    sent.on('error', reject)
-    sent.end()
-  })
+async function look(
+  probe: Probe,
+  host: string,
+  how: ExecProbeDeps,
+  signal: AbortSignal,
+): Promise<ProbeResult> {
+  const { http, tcp, grpc, exec: program } = probe
+  if (http !== undefined) {
+    const reply = await askPlain({ host, port: http.port, path: http.path, maxBody, signal })
+    if ('fault' in reply) return { ok: false, detail: `failed: ${reply.fault}` }
+    // 2xx and 3xx, as in Kubernetes.
+    return { ok: reply.status >= 200 && reply.status < 400, detail: `answered ${reply.status}` }
+  }
+  if (tcp !== undefined) return probeByTcp(host, tcp.port, signal)
+  if (grpc !== undefined) return probeByGrpc(host, grpc, signal)
+  if (program !== undefined) return probeByExec(program.command, how, signal)
+  return { ok: true, detail: 'is not probed' }
 }
 
-function connectOnce(host: string, port: number, signal: AbortSignal): Promise<ProbeResult> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port })
-    const onAbort = () => socket.destroy(new DOMException('aborted', 'AbortError'))
-    signal.addEventListener('abort', onAbort, { once: true })
-    socket.once('connect', () => {
-      socket.end()
-      socket.destroy()
-      resolve({ ok: true, detail: 'accepts connections' })
-    })
-    socket.once('error', reject)
-    socket.once('close', () => signal.removeEventListener('abort', onAbort))
-  })
+/** What was asked, in words. */
+function targetOf({ http, tcp, grpc, exec }: Probe, host: string): string {
+  if (exec !== undefined && (http ?? tcp ?? grpc) === undefined) return exec.command[0] ?? ''
+  const port = http?.port ?? tcp?.port ?? grpc?.port
+  return `${isIPv6(host) ? `[${host}]` : host}:${port}${http?.path ?? ''}`
+}
+
+function failure(error: unknown): string {
+  if (isTimeout(error)) return 'did not answer in time'
+  if (hasErrno(error, 'ECONNREFUSED'))
+    return 'refuses connections: nothing listens there (the application must listen on loopback or on every address)'
+  return `failed: ${errorText(error)}`
 }

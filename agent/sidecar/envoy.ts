@@ -1,5 +1,6 @@
-import { request } from 'node:http'
 import { errorText, MooringError } from '../../shared/errors.ts'
+import { askPlain } from '../client/plain-http.ts'
+import { withTimeLimit } from '../client/time-limit.ts'
 import { hasErrno } from '../host/files.ts'
 import { sidecarPorts } from './paths.ts'
 import { type InboundCount, inboundCount, inboundFilter, parseStatistics } from './statistics.ts'
@@ -32,13 +33,19 @@ const hosts = ['127.0.0.1', '::1'] as const
 /** Talks to Envoy's admin interface and health port; each call is a connection of its own. */
 export function createEnvoy({ ports = sidecarPorts }: EnvoyDeps = {}): Envoy {
   const call = async (port: number, method: 'GET' | 'POST', path: string, signal: AbortSignal) => {
-    const target = { port, method, path, signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) }
+    const ask = (host: string) =>
+      withTimeLimit(timeoutMs, signal, async (limit) => {
+        const reply = await askPlain({ host, port, method, path, maxBody: maxAnswer, signal: limit })
+        const fault = 'fault' in reply ? reply.fault : `an answer longer than ${maxAnswer} bytes`
+        if ('fault' in reply || !reply.whole) throw new MooringError('SIDECAR_NOT_READY', { detail: fault })
+        return reply
+      })
     const [first, second] = hosts
     try {
-      return await httpCall({ host: first, ...target })
+      return await ask(first)
     } catch (refused) {
       if (!hasErrno(refused, 'ECONNREFUSED')) throw refused
-      return await httpCall({ host: second, ...target }).catch((error: unknown) => {
+      return await ask(second).catch((error: unknown) => {
         // Nothing was connected to: what is said is about the usual address.
         throw hasErrno(error, 'ECONNREFUSED', 'EADDRNOTAVAIL', 'EAFNOSUPPORT') ? refused : error
       })
@@ -80,32 +87,4 @@ export function createEnvoy({ ports = sidecarPorts }: EnvoyDeps = {}): Envoy {
       await admin('POST', '/drain_listeners?inboundonly&graceful&skip_exit', signal)
     },
   }
-}
-
-interface Call {
-  readonly host: string
-  readonly port: number
-  readonly method: 'GET' | 'POST'
-  readonly path: string
-  readonly signal: AbortSignal
-}
-
-function httpCall({ signal, ...target }: Call): Promise<{ status: number; body: string }> {
-  return new Promise((resolve, reject) => {
-    const sent = request({ ...target, agent: false, signal }, (answer) => {
-      const chunks: Buffer[] = []
-      let length = 0
-      answer.on('data', (chunk: Buffer) => {
-        length += chunk.length
-        if (length > maxAnswer) return sent.destroy(new RangeError(`answer longer than ${maxAnswer} bytes`))
-        chunks.push(chunk)
-      })
-      answer.on('end', () =>
-        resolve({ status: answer.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }),
-      )
-      answer.on('error', reject)
-    })
-    sent.on('error', reject)
-    sent.end()
-  })
 }

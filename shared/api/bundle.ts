@@ -14,10 +14,24 @@ export const WorkloadPort = Type.Object({
 })
 export type WorkloadPort = Static<typeof WorkloadPort>
 
-/** How the agent asks the application whether it is well. Without `http` and `tcp` the sidecar alone counts. */
+/**
+ * How the agent asks the application whether it is well: the first of `http`, `tcp`, `grpc` and `exec` that is there.
+ * Without any of them the sidecar alone counts.
+ */
 export const Probe = Type.Object({
   http: Type.Optional(Type.Object({ path: Type.String({ maxLength: 512, pattern: '^/' }), port: Port })),
   tcp: Type.Optional(Type.Object({ port: Port })),
+  /** Health of gRPC's own protocol, in plain text; `service` as its request names it. */
+  grpc: Type.Optional(Type.Object({ port: Port, service: Type.Optional(Type.String({ maxLength: 253 })) })),
+  /** A program and its arguments, run on the VM without a shell; it is well when it ends with 0. */
+  exec: Type.Optional(
+    Type.Object({
+      command: Type.Array(Type.String({ minLength: 1, maxLength: 4096, pattern: '^[^\\u0000]+$' }), {
+        minItems: 1,
+        maxItems: 64,
+      }),
+    }),
+  ),
   periodSeconds: Type.Optional(Seconds(0.1, 300)),
   timeoutSeconds: Type.Optional(Seconds(0.05, 60)),
   failures: Type.Optional(Type.Integer({ minimum: 1, maximum: 100 })),
