@@ -3,14 +3,14 @@ import { globSync } from 'node:fs'
 import { appendFile, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
-import { errorText } from '../shared/errors.ts'
+import { errorText, MooringError } from '../shared/errors.ts'
 import { type Command, parseCommand } from './run/command.ts'
 import { digest } from './run/digest.ts'
 import { runFile } from './run/file-process.ts'
-import { meshObstacle, prepareAgent, prepareMesh } from './run/preparation.ts'
+import { meshObstacle, prepareAgent, prepareMachines, prepareMesh } from './run/preparation.ts'
 import { createReport, type Report } from './run/report.ts'
 import { schedule } from './run/schedule.ts'
-import { select, type TestFile } from './run/selection.ts'
+import { isBoot, select, type TestFile } from './run/selection.ts'
 import { emptyTally, lastLine, sum, type Tally } from './run/tally.ts'
 
 const root = path.resolve(import.meta.dirname, '..')
@@ -74,7 +74,8 @@ async function runAll(command: Command, out: Report): Promise<{ total: Tally; co
   else if (mesh.length > 0) {
     try {
       await prepareMesh(preparation(out), interrupt.signal)
-      results.push(await runGroup('Real-mesh tests', mesh, command.meshJobs, command, out))
+      const possible = await withoutImpossible(mesh, command, out)
+      results.push(await runGroup('Real-mesh tests', possible, command.meshJobs, command, out))
     } catch (error) {
       const reason = meshObstacle(preparation(out)) ?? errorText(error)
       results.push(fail(mesh, reason))
@@ -83,6 +84,21 @@ async function runAll(command: Command, out: Report): Promise<{ total: Tally; co
   const total = sum(results)
   const counted = total.passed + total.failed + total.skipped
   return counted === 0 ? { total, complaint: 'No test ran.' } : { total }
+}
+
+/** Without the scenes that boot machines where this machine cannot, unless it is them that were asked for. */
+async function withoutImpossible(
+  files: readonly TestFile[],
+  command: Command,
+  out: Report,
+): Promise<readonly TestFile[]> {
+  const others = files.filter((file) => !isBoot(file.path))
+  if (others.length === files.length || (await prepareMachines(preparation(out), interrupt.signal)))
+    return files
+  const detail = `${files.length - others.length} files that boot machines cannot run here`
+  if (command.mode === 'e2e:boot') throw new MooringError('CONFIG_INVALID', { detail })
+  out.title(`${detail}: left out`)
+  return others
 }
 
 async function runGroup(

@@ -16,7 +16,7 @@ export interface Command {
   readonly meshJobs: number
 }
 
-export const usage = `Usage: node test/run.ts test|e2e|soak [NAME...] [options]
+export const usage = `Usage: node test/run.ts test|e2e|e2e:boot|soak [NAME...] [options]
 
   NAME             only files whose path holds this
   --json FILE      write the result and the scenes as JSON
@@ -45,7 +45,8 @@ export function parseCommand(argv: readonly string[], processors: number): Comma
       },
     })
     const [mode, ...names] = positionals
-    if (mode !== 'test' && mode !== 'e2e' && mode !== 'soak') throw new TypeError('say test, e2e or soak')
+    if (mode !== 'test' && mode !== 'e2e' && mode !== 'e2e:boot' && mode !== 'soak')
+      throw new TypeError('say test, e2e, e2e:boot or soak')
     return {
       mode,
       names,

@@ -38,6 +38,13 @@ const parts: Step = {
   args: ['fetch'],
 }
 
+const machines: Step = {
+  title: 'Making the machines that boot',
+  script: 'test/testbed/main.ts',
+  args: ['boot'],
+}
+const noMachines = 3
+
 /** Builds what the tests of the agent's executable run: once, before several of them want it at a time. */
 export function prepareAgent(deps: PreparationDeps, signal: AbortSignal): Promise<void> {
   return prepare([agent], deps, signal)
@@ -48,6 +55,16 @@ export async function prepareMesh(deps: PreparationDeps, signal: AbortSignal): P
   const obstacle = meshObstacle(deps)
   if (obstacle !== undefined) throw new MooringError('CONFIG_INVALID', { detail: obstacle })
   await prepare([agent, parts], deps, signal)
+}
+
+/** Makes what the scenes boot; false where this machine cannot boot others, which it has said then. */
+export async function prepareMachines(deps: PreparationDeps, signal: AbortSignal): Promise<boolean> {
+  const { title, script, args } = machines
+  deps.title(title)
+  const code = await run(deps, [script, ...args], signal)
+  if (code !== 0 && code !== noMachines)
+    throw new MooringError('CONFIG_INVALID', { detail: `${title} failed with exit code ${code}` })
+  return code === 0
 }
 
 async function prepare(steps: readonly Step[], deps: PreparationDeps, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,5 @@
-/** What `npm test`, `npm run e2e` and `npm run soak` run. */
-export type Mode = 'test' | 'e2e' | 'soak'
+/** What `npm test`, `npm run e2e`, `npm run e2e:boot` and `npm run soak` run. */
+export type Mode = 'test' | 'e2e' | 'e2e:boot' | 'soak'
 
 /** How a file is run: `light` ones side by side, `mesh` ones build a real mesh and need root. */
 export type Weight = 'light' | 'mesh'
@@ -28,7 +28,7 @@ export interface Selection {
 /** Folders of the real-mesh set that `npm test` runs too. */
 export const coreFolders = ['test/e2e/core/', 'test/e2e/agent/', 'test/e2e/mesh/'] as const
 
-const limits = { unit: 240, integration: 600, e2e: 900, soakMargin: 900 } as const
+const limits = { unit: 240, integration: 600, e2e: 900, boot: 1800, soakMargin: 900 } as const
 
 /** Chooses among `paths` (relative, with `/`) the files of one mode, in a stable order. */
 export function select(mode: Mode, paths: readonly string[], options: SelectionOptions): Selection {
@@ -44,7 +44,13 @@ export function select(mode: Mode, paths: readonly string[], options: SelectionO
   return { files, leftToTest }
 }
 
+/** Whether a file boots machines, which not every machine can. */
+export function isBoot(path: string): boolean {
+  return path.startsWith('test/e2e/boot/')
+}
+
 function inMode(mode: Mode, path: string): boolean {
+  if (mode === 'e2e:boot') return isBoot(path)
   if (mode === 'soak') return path.startsWith('test/soak/')
   if (mode === 'e2e') return path.startsWith('test/e2e/')
   return path.startsWith('test/unit/') || path.startsWith('test/integration/') || isCore(path)
@@ -58,6 +64,7 @@ function describe(path: string, soakMinutes: number): TestFile {
   if (path.startsWith('test/soak/')) {
     return { path, weight: 'mesh', limitSeconds: soakMinutes * 60 + limits.soakMargin }
   }
+  if (isBoot(path)) return { path, weight: 'mesh', limitSeconds: limits.boot }
   if (path.startsWith('test/e2e/')) return { path, weight: 'mesh', limitSeconds: limits.e2e }
   const limitSeconds = path.startsWith('test/integration/') ? limits.integration : limits.unit
   return { path, weight: 'light', limitSeconds }

@@ -1,5 +1,7 @@
 /** `npm run testbed`: the real mesh's parts on this machine, and a network of virtual machines to try things in. */
 import { parseArgs } from 'node:util'
+import { machinesObstacle } from './machines/obstacle.ts'
+import { ensureDisk } from './machines/parts.ts'
 import { createNetwork, type Network } from './network/network.ts'
 import { collectStale } from './network/removal.ts'
 import { ensureParts, type Parts } from './parts/parts.ts'
@@ -10,6 +12,8 @@ const usage = `npm run testbed [-- COMMAND] [-- OPTIONS]
 
   up       get the parts, make a network with VMs, stay until Ctrl-C   (default)
   fetch    get the parts only: minutes the first time, nothing after
+  boot     get what machines that really boot are made of: minutes the first time;
+           exit code 3 where this machine cannot boot others
   clean    take away what testbeds left whose process is gone
 
   --vms N     how many VMs \`up\` makes  (2)
@@ -41,6 +45,17 @@ const progress = createProgress({
 
 async function fetchParts(): Promise<Parts> {
   return ensureParts({ progress, signal: stopping.signal })
+}
+
+async function fetchMachines(): Promise<void> {
+  const obstacle = await machinesObstacle()
+  if (obstacle === undefined) {
+    const disk = await ensureDisk({ progress, signal: stopping.signal })
+    print({ event: 'machines', ...disk }, 'Machines can boot.')
+  } else {
+    process.exitCode = 3
+    print({ event: 'obstacle', obstacle }, `No machines can boot here: ${obstacle}.`)
+  }
 }
 
 async function up(): Promise<void> {
@@ -113,7 +128,8 @@ async function run(command: string): Promise<void> {
       { event: 'parts', ...parts },
       `Istio ${parts.istioVersion} and Envoy ${parts.envoyVersion} are in ${parts.cacheRoot}`,
     )
-  } else if (command === 'clean') {
+  } else if (command === 'boot') await fetchMachines()
+  else if (command === 'clean') {
     const collected = (await collectStale()).map((instance) => instance.id)
     print(
       { event: 'clean', collected },

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { recipeDigest, runRecipe } from '../parts/debian-root.ts'
 import type { ProgressStep } from '../progress.ts'
 import { shellPort } from './emulated-command.ts'
-import { fitIntoTestbed } from './fitting.ts'
+import { cardSettings, fitIntoTestbed, idleUnits } from './fitting.ts'
 import type { Image } from './machine.ts'
 import { shellUnit } from './shell-port.ts'
 
@@ -61,6 +61,8 @@ export async function diskKey(image: Image): Promise<string> {
   const inputs = [
     ...image.layers,
     ...modules,
+    ...idleUnits,
+    cardSettings,
     shellUnit(shellPort),
     await recipeDigest(['build.sh', 'chroot.sh']),
   ]

@@ -39,7 +39,11 @@ export async function ensureDisk(deps: MachinePartsDeps): Promise<Disk> {
   const { progress, signal } = deps
   const kind = arch() === 'arm64' ? 'arm64' : 'x64'
   await ensurePrograms(
-    { [emulator[kind]]: emulatorPackage[kind], 'qemu-img': 'qemu-utils', xorriso: 'xorriso' },
+    {
+      [emulator[kind]]: emulatorPackage[kind],
+      'qemu-img': 'qemu-utils',
+      xorriso: 'xorriso',
+    },
     { progress, signal },
   )
   const { image } = await ensureMachineParts(deps)

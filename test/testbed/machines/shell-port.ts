@@ -96,6 +96,8 @@ export function createShellPort(path: string): ShellPort {
   }
 }
 
+// Bash's own quotes, since what is sent must be one line.
 function quoted(word: string): string {
-  return `'${word.replaceAll("'", "'\\''")}'`
+  const escaped = word.replaceAll(/['\\]/g, '\\$&').replaceAll('\n', '\\n').replaceAll('\r', '\\r')
+  return `$'${escaped}'`
 }
