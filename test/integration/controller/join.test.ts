@@ -2,7 +2,7 @@ import t from 'tap'
 import { Value } from 'typebox/value'
 import { JoinResponse } from '../../../shared/api/join.ts'
 import type { AuditRecord } from '../../../shared/api/operator.ts'
-import { type AgentKey, makeAgentKey, send, signedJoin } from '../../fakes/agent.ts'
+import { type AgentKey, type FakeAgent, makeAgentKey, send, signedJoin } from '../../fakes/agent.ts'
 import { startController, type TestController } from '../../fakes/controller.ts'
 
 async function setUp(t: { teardown(fn: () => Promise<void>): void }): Promise<TestController> {
@@ -93,7 +93,10 @@ t.test('300 agents join at once from one address', async (t) => {
   )
   await Promise.all(agents.map((agent) => agent.join()))
   t.equal(new Set(agents.map((agent) => agent.vm)).size, 300)
-  await Promise.all(agents.map((agent) => agent.open({ health: 'healthy' })))
+  // On a busy machine its turn may come too late to say hello in time: an agent opens again.
+  const opened = (agent: FakeAgent): Promise<unknown> =>
+    agent.open({ health: 'healthy' }).catch(() => opened(agent))
+  await Promise.all(agents.map(opened))
   await until(async () => (await house.vms()).every((vm) => vm.phase === 'ready'))
   for (const agent of agents) agent.cut()
 })
