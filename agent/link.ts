@@ -23,6 +23,8 @@ export interface Link {
   /** How a VM that the controller does not know shows who it is. */
   readonly method: JoinMethod
   readonly time: ControllerTime
+  /** The controller welcomed a stream of this process, and called it so. */
+  readonly welcomed: (session: string | undefined) => void
   /** Who this VM is and its key; undefined before the first join. */
   readonly identity: () => { readonly identity: Identity; readonly privateKey: string } | undefined
 }
@@ -45,6 +47,7 @@ export function createLink(deps: LinkDeps): Link {
   const { config, root, store, clock } = deps
   const { url } = config.controller
   const reader = (max: number) => (path: string) => readBounded(below(root, path), max)
+  let session: string | undefined
   const identity = () => withIdentity(store.current())
   const trust = createTrust({ url, config: config.controller.trust, read: reader(maxCaBytes), clock })
   const controller = createController({ url, trust, transport: createTransport({ clock }), identity })
@@ -55,14 +58,19 @@ export function createLink(deps: LinkDeps): Link {
     controller,
     store,
     fresh: method,
-    renew: createRenewMethod(() => store.current()?.identity),
+    renew: createRenewMethod({ identity: () => store.current()?.identity, session: () => session }),
     facts: () => joinFacts(deps.agentVersion, deps.bootId),
     time,
     clock,
     effects: deps.effects,
     log: deps.log,
   })
-  return { trust, controller, joiner, method, time, identity }
+  return {
+    ...{ trust, controller, joiner, method, time, identity },
+    welcomed(name) {
+      session = name
+    },
+  }
 }
 
 function withIdentity(state: State | undefined) {

@@ -174,6 +174,9 @@ export function createResident(deps: ResidentDeps): RunningAgent {
     const stopWatching = [
       supervisor.onChange(() => converge.wake()),
       stream.onMessage(machine.window.take),
+      stream.onMessage((message) => {
+        if (message.kind === 'welcome') link.welcomed(message.session)
+      }),
       machine.window.onChange(() => {
         board.touch()
         converge.wake()

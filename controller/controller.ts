@@ -29,6 +29,7 @@ import { createDeclared } from './store/declared.ts'
 import { takeProcessLock } from './store/process-lock.ts'
 import { createSqliteStore } from './store/sqlite.ts'
 import { keepSwept } from './store/sweep.ts'
+import { createWriteCheck } from './store/write-check.ts'
 
 export interface ControllerDeps {
   readonly config: Config
@@ -104,6 +105,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   const pki = join(dataDir, 'pki')
   const authority = await createAuthority({ folder: pki, clock })
   const certificate = await createServerCertificate({ folder: pki, authority, clock, log, hosts })
+  const writes = createWriteCheck({ database, folder: dataDir, clock })
   const artifacts = await createArtifacts({
     files: config.sidecar.artifacts,
     cacheFile: join(dataDir, 'artifacts.json'),
@@ -219,9 +221,8 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   })
 
   async function readiness(): Promise<readonly ReadinessPart[]> {
-    const storeFault = await store.list('enrolment').then(() => undefined, errorText)
     return [
-      { part: 'store', ok: storeFault === undefined, detail: storeFault ?? 'readable' },
+      ...(await writes.look()),
       { part: 'fleet', ok: fleetStarted, detail: fleetStarted ? 'reconciles' : 'is starting' },
       ...mesh.health(),
     ]

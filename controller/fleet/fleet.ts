@@ -46,6 +46,8 @@ export interface Fleet {
   requestDrain(vm: string, wish: DrainWish): Promise<void>
   /** Throws `NOT_FOUND`. When it resolves the wish is written, and views show it. */
   remove(vm: string, wish: RemovalWish): Promise<void>
+  /** Whether the VM's stream is open and has this name; see `RenewEvidence`. */
+  holdsStream(vm: string, session: string): boolean
   /** Whether another VM must not have this one's address. */
   isLive(vm: string): boolean
   view(vm: string): Promise<VmView | undefined>
@@ -305,6 +307,7 @@ export function createFleet(deps: FleetDeps): Fleet {
       await roster.refresh('vm', vm)
       queue.add(vmKey(vm))
     },
+    holdsStream: streams.isNamed,
     isLive(vm) {
       const record = roster.vm(vm)
       // One that was admitted this instant may not be read yet.

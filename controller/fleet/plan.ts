@@ -196,6 +196,7 @@ function speak(
       lostAfterMs: terms.lostAfterMs,
       bundleRevision: revision,
       pacesRestarts: true,
+      session: session.name,
       now,
     }
     return [{ do: 'send', message }]

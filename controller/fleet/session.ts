@@ -13,6 +13,8 @@ export interface SessionFacts {
   /** 0 until it is welcomed. */
   readonly epoch: number
   readonly keyThumbprint: string
+  /** Names this stream; known to its two ends alone. */
+  readonly name: string
   readonly agentVersion: string
   readonly bootId: string
   readonly status: AgentStatus

@@ -1,3 +1,4 @@
+import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { closeCodes, type Down, type Up } from '../../shared/api/stream.ts'
 import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
@@ -28,6 +29,8 @@ export interface StreamPeer {
 export interface Streams {
   attach(socket: StreamSocket, peer: StreamPeer): void
   session(vm: string): SessionFacts | undefined
+  /** Whether the open stream of the VM has this name. */
+  isNamed(vm: string, name: string): boolean
   /** Sends into the stream that `session` describes; into no newer one, and into none that is closed. */
   send(vm: string, session: SessionFacts, message: Down, drain?: DesiredDrain): boolean
   /** Ends a stream that does not speak for this VM, and forgets what was said in it. */
@@ -140,7 +143,10 @@ export function createStreams(deps: StreamsDeps): Streams {
       }
     }
     stream.hello.abort()
-    stream.facts = { state: 'greeting', epoch: 0, keyThumbprint, agentVersion, bootId, status, left: false }
+    stream.facts = {
+      ...{ state: 'greeting', epoch: 0, keyThumbprint, agentVersion, bootId, status, left: false },
+      name: randomBytes(24).toString('base64url'),
+    }
     // From here on the old one is not listened to; its end is no event.
     current.set(vm, stream)
     if (old !== undefined) end(old, closeCodes.replaced, 'a newer stream took over')
@@ -181,6 +187,12 @@ export function createStreams(deps: StreamsDeps): Streams {
   return {
     attach,
     session: (vm) => current.get(vm)?.facts,
+    isNamed(vm, name) {
+      const stream = current.get(vm)
+      if (stream?.facts === undefined || stream.isClosed) return false
+      const [known, shown] = [Buffer.from(stream.facts.name), Buffer.from(name)]
+      return known.length === shown.length && timingSafeEqual(known, shown)
+    },
     send(vm, session, message, drain) {
       const stream = current.get(vm)
       if (stream === undefined || stream.isClosed || stream.facts?.state !== session.state) return false

@@ -28,7 +28,12 @@ export interface AdmissionQuestion {
   readonly network: string
   readonly own: Stored<'vm'> | undefined
   /** The stream of the VM with this key. */
-  readonly stream: { readonly connected: boolean; readonly lastHeard: number }
+  readonly stream: {
+    readonly connected: boolean
+    readonly lastHeard: number
+    /** The joiner knows its name: it is the other end of it. */
+    readonly isOwn: boolean
+  }
   readonly suspectedSince: number | undefined
   /** VMs with other keys. */
   readonly others: readonly Stored<'vm'>[]
@@ -64,9 +69,21 @@ export function decideAdmission(question: AdmissionQuestion): Admission {
   if (pool === undefined) return { refused: { code: 'POOL_UNKNOWN' } }
   const unwelcome = judgePool(question, pool)
   if (unwelcome !== undefined) return { refused: unwelcome }
-  const choice = chooseAddress({ spec: pool.spec, peer: question.peer, nics: question.facts.nics })
+  const choice = addressOf(question, pool)
   if (!('address' in choice)) return { refused: choice }
   return judgeIdentity(question, pool, choice) ?? judgeAddress(question, pool, choice.address)
+}
+
+/**
+ * The workload's address. A machine with several may connect from another one each time: as long as its stream
+ * is open, one that the pool takes from the connection stays what it was.
+ */
+function addressOf({ own, stream, peer, facts }: AdmissionQuestion, { spec }: PoolRecord): AddressChoice {
+  const choice = chooseAddress({ spec, peer, nics: facts.nics })
+  const isFromPeer = spec.address?.interface === undefined && spec.address?.cidr === undefined
+  const kept = own?.value.address
+  if (!('address' in choice) || !stream.isOwn || !isFromPeer || kept === undefined) return choice
+  return isInside(kept, spec.join.cidrs) ? { ...choice, address: kept } : choice
 }
 
 function judgeEvidence(question: AdmissionQuestion, pool: PoolRecord | undefined): Refusal | undefined {
@@ -112,7 +129,8 @@ function judgeIdentity(
     return { refused: { code: 'CLONE_DETECTED', detail: 'another key has this id' }, suspicion: 'confirmed' }
   }
   const heartbeatMs = effectivePool(pool.spec).liveness.heartbeatSeconds * 1000
-  const isSameMachine = own.value.bootId === facts.bootId && own.value.address === choice.address
+  const isSamePlace = own.value.address === choice.address || stream.isOwn
+  const isSameMachine = own.value.bootId === facts.bootId && isSamePlace
   switch (judgeClone({ isSameMachine, ...stream, heartbeatMs, suspectedSince, now })) {
     case 'same':
       return undefined

@@ -24,7 +24,7 @@ import type { Throttle } from './throttle.ts'
 import { tokenName } from './token.ts'
 
 /** What a join needs of the fleet. */
-export type JoinFleet = Pick<Fleet, 'isLive' | 'view' | 'enqueue' | 'settle' | 'bundle'>
+export type JoinFleet = Pick<Fleet, 'isLive' | 'holdsStream' | 'view' | 'enqueue' | 'settle' | 'bundle'>
 
 export interface JoinSettings {
   readonly trustDomain: string
@@ -103,7 +103,14 @@ export function createJoin(deps: JoinDeps): Join {
       pools: new Map(pools.map((p) => [p.name, p.value])),
       network: settings.network,
       own,
-      stream: { connected: view?.connected ?? false, lastHeard: view?.lastHeard ?? 0 },
+      stream: {
+        connected: view?.connected ?? false,
+        lastHeard: view?.lastHeard ?? 0,
+        isOwn:
+          evidence.method === 'renew' &&
+          evidence.session !== undefined &&
+          fleet.holdsStream(vm, evidence.session),
+      },
       suspectedSince: suspicions.since(vm, newcomerOf(request, peer), now),
       others: vms.filter((other) => other.name !== vm),
       isLive: fleet.isLive,

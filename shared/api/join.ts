@@ -39,8 +39,18 @@ export const TokenEvidence = Type.Object({
 })
 export type TokenEvidence = Static<typeof TokenEvidence>
 
-/** Join method `renew`: the key itself is the evidence; `JoinRequest.proof` shows it. Holds no secret. */
-export const RenewEvidence = Type.Object({ method: Type.Literal('renew'), vm: Name })
+/** What the controller calls a stream, known to its two ends alone. A secret, held in memory and never stored. */
+export const StreamSession = Type.String({ minLength: 22, maxLength: 64, pattern: '^[A-Za-z0-9_-]+$' })
+
+/**
+ * Join method `renew`: the key itself is the evidence; `JoinRequest.proof` shows it. `session` is that of the
+ * joiner's own stream: by it the machine that holds the stream is told from one that has a copy of its files.
+ */
+export const RenewEvidence = Type.Object({
+  method: Type.Literal('renew'),
+  vm: Name,
+  session: Type.Optional(StreamSession),
+})
 export type RenewEvidence = Static<typeof RenewEvidence>
 
 export const Evidence = Type.Union([TokenEvidence, RenewEvidence])

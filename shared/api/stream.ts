@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { conditionTypes } from '../conditions.ts'
+import { StreamSession } from './join.ts'
 import { Time } from './wire.ts'
 
 const Detail = Type.String({ maxLength: 2048 })
@@ -83,6 +84,8 @@ export const Down = Type.Union([
     bundleRevision: Type.String({ maxLength: 64 }),
     /** Running sidecars are started anew only after `restart`; absent: as soon as the bundle asks for it. */
     pacesRestarts: Type.Optional(Type.Boolean()),
+    /** Names this stream; see `RenewEvidence`. */
+    session: Type.Optional(StreamSession),
     now: Time,
   }),
   Type.Object({ kind: Type.Literal('refresh'), bundleRevision: Type.String({ maxLength: 64 }) }),

@@ -278,6 +278,28 @@ t.test('another VM cannot speak for this one', async (t) => {
   await t.rejects(unknown.bundle(), code('UNAUTHENTICATED'), 'no certificate')
 })
 
+t.test(
+  'a machine that renews from another address is known by its stream; a copy of it is not',
+  async (t) => {
+    const house = await setUp(t)
+    const { token } = await house.token('web')
+    await house.applyPool('web', { liveness: { heartbeatSeconds: 3, lostAfterSeconds: 60 } })
+    const original = await house.agent({ pool: 'web', token, address: '10.0.0.1' })
+    await original.join()
+    const { session } = await original.open({ health: 'healthy' })
+    t.match(session, /^[\w-]{32}$/)
+    const there = await house.agent({ pool: 'web', key: original.key, address: '10.0.0.2' })
+    const renewal = { method: 'renew', vm: original.vm } as const
+    await t.rejects(there.join(renewal), code('UNAVAILABLE'), 'its files alone')
+    await t.rejects(there.join({ ...renewal, session: 'x'.repeat(32) }), code('UNAVAILABLE'), 'and a guess')
+    t.equal((await there.join({ ...renewal, ...(session && { session }) })).vm, original.vm)
+    t.notMatch((await house.call('GET', '/metrics')).text, /^mooring_clones_total [1-9]/m)
+    t.ok((await original.bundle()).revision, 'it goes on')
+    await until(async () => (await house.vms())[0]?.connected === true)
+    original.cut()
+  },
+)
+
 t.test('a second machine with the key of a live VM is found out; a reboot is not', async (t) => {
   const house = await setUp(t)
   const { token } = await house.token('web')

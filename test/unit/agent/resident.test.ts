@@ -68,7 +68,7 @@ function scene(t: Test, facts: Scene = {}) {
         },
         distrusted() {},
       },
-      ...{ controller, time: createControllerTime(clock) },
+      ...{ controller, time: createControllerTime(clock), welcomed() {} },
       joiner: {
         async join(signal) {
           events.push('join')

@@ -45,7 +45,7 @@ function scene(refusals: Partial<Record<'token' | 'renew', ErrorCode>> = {}, sta
       },
     },
     fresh: createTokenMethod({ file: '/t', read: async () => 't'.repeat(20) }),
-    renew: createRenewMethod(() => state?.identity),
+    renew: createRenewMethod({ identity: () => state?.identity, session: () => undefined }),
     facts: async () => ({ hostname: 'h', arch: 'amd64', bootId: 'b', agentVersion: '1', nics: [] }),
     time,
     clock,

@@ -79,6 +79,7 @@ t.test('hello is answered once the record names the stream', async (t) => {
     lostAfterMs: 5_000,
     bundleRevision: 'r1',
     pacesRestarts: true,
+    session: 'stream-1',
     now,
   })
 })

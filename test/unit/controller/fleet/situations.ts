@@ -61,6 +61,7 @@ export function session(changes: Partial<SessionFacts> = {}): SessionFacts {
     state: 'open',
     epoch: 1,
     keyThumbprint: 'key-1',
+    name: 'stream-1',
     agentVersion: '0.1.0',
     bootId: 'boot-1',
     status: status(),

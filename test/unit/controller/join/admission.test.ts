@@ -90,7 +90,7 @@ const base: AdmissionQuestion = {
   ]),
   network: '',
   own: undefined,
-  stream: { connected: false, lastHeard: 0 },
+  stream: { connected: false, lastHeard: 0, isOwn: false },
   suspectedSince: undefined,
   others: [],
   isLive: () => false,
@@ -101,7 +101,7 @@ const base: AdmissionQuestion = {
 type Over = Partial<AdmissionQuestion>
 const decide = (over: Over = {}) => decideAdmission({ ...base, ...over })
 const web = (over: Partial<PoolRecord['spec']>) => new Map([['web', pool(over)]])
-const live = { connected: true, lastHeard: now - 100 }
+const live = { connected: true, lastHeard: now - 100, isOwn: false }
 const elsewhere = { ...base.facts, bootId: 'boot-2' }
 
 /** Sentence, what differs from a good join, and what comes of it: `admitted` or the code of the refusal. */
@@ -241,7 +241,7 @@ const table: readonly (readonly [string, Over, string])[] = [
     {
       evidence: byKey,
       own: stored(vm),
-      stream: { connected: true, lastHeard: now - 4_001 },
+      stream: { connected: true, lastHeard: now - 4_001, isOwn: false },
       facts: elsewhere,
     },
     'admitted',
@@ -254,6 +254,27 @@ const table: readonly (readonly [string, Over, string])[] = [
   [
     'a second machine with the key, by token, from a copied memory',
     { own: stored(vm), stream: live, peer: '10.0.0.9', suspectedSince: now - 10_000 },
+    'CLONE_DETECTED',
+  ],
+  [
+    'a machine with two addresses that renews from the other one, as the other end of its stream',
+    { evidence: byKey, own: stored(vm), stream: { ...live, isOwn: true }, peer: '10.0.0.9' },
+    'admitted',
+  ],
+  [
+    'the same without a word of that stream: it may be a copy',
+    { evidence: byKey, own: stored(vm), stream: live, peer: '10.0.0.9', suspectedSince: now - 10_000 },
+    'CLONE_DETECTED',
+  ],
+  [
+    'a copy that knows even the stream, on another boot',
+    {
+      evidence: byKey,
+      own: stored(vm),
+      stream: { ...live, isOwn: true },
+      facts: elsewhere,
+      suspectedSince: now - 10_000,
+    },
     'CLONE_DETECTED',
   ],
   ['an id that another key has', { own: stored(vm, other) }, 'CLONE_DETECTED'],
@@ -391,3 +412,22 @@ t.test(
     t.pass('held')
   },
 )
+
+t.test('who renews from another of its addresses stays where it is, and serves on', async (t) => {
+  const own = stored(vm)
+  const stream = { ...live, isOwn: true }
+  const admission = decide({ evidence: byKey, own, stream, peer: '10.0.0.9' })
+  if ('refused' in admission) return t.fail('admitted')
+  t.match(admission.admitted.record, { address: '10.0.0.5', phase: 'ready', health: 'healthy' })
+  const ruled = pool({ address: { interface: 'eth1' } })
+  const nics = [{ interface: 'eth1', address: '10.0.0.7', prefix: 24 }]
+  const moved = decide({
+    evidence: byKey,
+    own,
+    stream,
+    pools: new Map([['web', ruled]]),
+    facts: { ...base.facts, nics },
+  })
+  if ('refused' in moved) return t.fail('admitted')
+  t.match(moved.admitted.record, { address: '10.0.0.7', phase: 'unhealthy' }, 'but for what the pool says')
+})
