@@ -10,13 +10,15 @@ export interface RepackOptions {
   readonly workFolder: string
   /** Seconds since 1970. */
   readonly epoch: number
+  /** Packed quickly instead of small. */
+  readonly draft: boolean
 }
 
 /**
  * How xz packs. Two threads and more cut the input into the same blocks, so every machine makes the same bytes; the
  * filter knows the processor's jumps. The one for arm64 is not used: Debian 11 cannot read it.
  */
-const filters = { amd64: ['--x86', '--lzma2=preset=6'], arm64: ['--lzma2=preset=6'] } as const
+const filters = { amd64: ['--x86'], arm64: [] } as const
 
 /** Packs the data of an uncompressed deb with xz; every dpkg can read that, and no other packs it as small. */
 export async function repackDeb(deb: string, options: RepackOptions): Promise<void> {
@@ -25,7 +27,16 @@ export async function repackDeb(deb: string, options: RepackOptions): Promise<vo
   if (data === undefined) throw new Error(`${deb} holds no data.tar: ${members.map((one) => one.name)}`)
   const plain = join(options.workFolder, 'data.tar')
   await writeFile(plain, data.content)
-  await run('xz', ['--force', '--format=xz', '--threads=2', '--check=crc64', ...filters[options.arch], plain])
+  const preset = `--lzma2=preset=${options.draft ? 0 : 6}`
+  await run('xz', [
+    '--force',
+    '--format=xz',
+    '--threads=2',
+    '--check=crc64',
+    ...filters[options.arch],
+    preset,
+    plain,
+  ])
   const packed: ArMember = { name: 'data.tar.xz', content: await readFile(`${plain}.xz`) }
   await rm(`${plain}.xz`)
   const all = members.map((member) => (member === data ? packed : member))

@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { run } from '../tools/command.ts'
 import type { Arch } from '../tools/runtimes.ts'
@@ -16,6 +16,8 @@ export interface PackagesDeps {
   readonly workFolder: string
   /** Seconds since 1970: the time of every file. */
   readonly epoch: number
+  /** Packed quickly instead of small: for trying, not for handing out. */
+  readonly draft: boolean
 }
 
 export interface PackageRequest {
@@ -33,7 +35,7 @@ export interface PackageRequest {
 /** Makes one package and returns its path; the same inputs give the same bytes. */
 export async function makePackage(request: PackageRequest, deps: PackagesDeps): Promise<string> {
   const { name, format, arch, version, built, out } = request
-  const { project, nfpm, workFolder, epoch } = deps
+  const { project, nfpm, workFolder, epoch, draft } = deps
   await rm(workFolder, { recursive: true, force: true })
   await mkdir(out, { recursive: true })
   const own = path.join(project, 'packaging/linux-packages', name)
@@ -45,6 +47,7 @@ export async function makePackage(request: PackageRequest, deps: PackagesDeps): 
     await mkdir(path.dirname(path.join(workFolder, 'build', file)), { recursive: true })
     await cp(from, path.join(workFolder, 'build', file))
   }
+  if (draft) await replaceIn(path.join(workFolder, name, 'nfpm.yaml'), 'zstd:19', 'zstd:fastest')
   // nfpm gives files that have no time of their own in its file this one.
   const env = { ARCH: arch, VERSION: version, SOURCE_DATE_EPOCH: String(epoch), TZ: 'UTC' }
   const times = [workFolder, ...(await filesBelow(workFolder))]
@@ -52,7 +55,7 @@ export async function makePackage(request: PackageRequest, deps: PackagesDeps): 
   const target = path.join(out, fileName({ name, format, arch, version }))
   const args = ['package', '--config', `${name}/nfpm.yaml`, '--packager', format, '--target', target]
   await run(nfpm, args, { cwd: workFolder, env })
-  if (format === 'deb') await repackDeb(target, { arch, workFolder, epoch })
+  if (format === 'deb') await repackDeb(target, { arch, workFolder, epoch, draft })
   await rm(workFolder, { recursive: true, force: true })
   return target
 }
@@ -78,6 +81,10 @@ export async function sourceEpoch(project: string, env: NodeJS.ProcessEnv): Prom
 export async function projectVersion(project: string): Promise<string> {
   const text = await readFile(path.join(project, 'package.json'), 'utf8')
   return (JSON.parse(text) as { version: string }).version
+}
+
+async function replaceIn(file: string, what: string, by: string): Promise<void> {
+  await writeFile(file, (await readFile(file, 'utf8')).replaceAll(what, by))
 }
 
 async function filesBelow(folder: string): Promise<readonly string[]> {
