@@ -1,14 +1,25 @@
 /**
  * Where the compiled executable starts. The agent that stays is started once more in place, without compilers
  * for its own code: it waits nearly all of its life, and they cost 14 MB. They can be switched off by the
- * environment alone, which is read before the first line of a program.
+ * environment alone, which is read before the first line of a program. What calls into libc stays: by it the agent
+ * gives back the pages that only its start needed.
  */
 import { datagramVariables } from '../../agent/host/datagram.ts'
+import { giveBack } from './give-back.ts'
 
 const [, , command] = process.argv
 const settledMs = 20_000
-const lean = { BUN_JSC_useJIT: '0' }
-if (command === 'run' && process.env.BUN_JSC_useJIT === undefined) {
+const lean = {
+  BUN_JSC_useBaselineJIT: '0',
+  BUN_JSC_useDFGJIT: '0',
+  BUN_JSC_useFTLJIT: '0',
+  BUN_JSC_useRegExpJIT: '0',
+  BUN_JSC_useDOMJIT: '0',
+  // A heap of a few MB needs no helpers, neither to look through it nor to have more of it ready.
+  BUN_JSC_numberOfGCMarkers: '1',
+  BUN_JSC_useWarmUpMarkedBlocks: '0',
+}
+if (command === 'run' && process.env.BUN_JSC_useBaselineJIT === undefined) {
   const { execPath, env } = process
   const args = process.argv.slice(2)
   if (env.NOTIFY_SOCKET !== undefined || env.JOURNAL_STREAM !== undefined) {
@@ -27,7 +38,6 @@ if (command === 'run' && process.env.BUN_JSC_useJIT === undefined) {
   process.execve?.(execPath, [execPath, ...args], { ...env, ...lean })
 }
 
-// What only the start needed is given back when the agent has settled: 1 MB of 10.
-const { Bun } = globalThis as { Bun?: { shrink?(): void } }
-setTimeout(() => Bun?.shrink?.(), settledMs).unref()
+// Where there are no calls into libc, the agent keeps what it has.
+if (command === 'run') setTimeout(() => giveBack().catch(() => {}), settledMs).unref()
 await import('../../agent/main.ts')
