@@ -113,13 +113,17 @@ export function createMachine(deps: MachineDeps): Machine {
     effects,
     window,
   })
+  const capture = createCaptureStep({ redirect, watchdog, facts: deps.captureFacts, paths, clock, effects })
   const steps: readonly Step[] = [
     createInstallStep({ artifacts, arch, clock, log, effects }),
     createFilesStep({ runFolder, effects }),
     sidecar,
-    createReadyStep({ envoy, ports, clock, stop: (until) => supervisor.stop(stopMs, until) }),
+    createReadyStep({
+      ...{ envoy, ports, clock, meanwhile: capture.prepare },
+      stop: (until) => supervisor.stop(stopMs, until),
+    }),
     // Last: what is captured must have somewhere to go.
-    createCaptureStep({ redirect, watchdog, facts: deps.captureFacts, paths, clock, effects }),
+    capture,
   ]
   return {
     tasks: steps.map((step) => withBundle(step, deps.bundle)),

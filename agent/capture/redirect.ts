@@ -3,16 +3,35 @@ import { MooringError } from '../../shared/errors.ts'
 import type { Applied, AppliedFile } from './applied.ts'
 import type { Iptables } from './iptables.ts'
 import type { CaptureRules } from './rules.ts'
-import { chooseVariant, olderScript, ownRules, removalScript, type Variant, variants } from './saved-rules.ts'
+import {
+  chooseVariant,
+  olderScript,
+  ownRules,
+  removalScript,
+  type SavedRules,
+  type Variant,
+  variants,
+} from './saved-rules.ts'
 
 /** The traffic rules in the kernel. Calls are done one after the other; each may be repeated. */
 export interface Redirect {
   /** Whether the kernel has exactly what these rules made of it. */
   verify(rules: CaptureRules, signal: AbortSignal): Promise<boolean>
+  /**
+   * Does beforehand what `apply` has to know and to write down; nothing changes in the kernel. One `apply` uses it: what
+   * was seen of the rules must not be older than the start of a sidecar.
+   */
+  prepare(rules: CaptureRules, signal: AbortSignal): Promise<void>
   /** Makes it so; `pilotAgent` is the program that does it. */
   apply(pilotAgent: string, rules: CaptureRules, signal: AbortSignal): Promise<void>
   /** Takes everything back, also what is half there, also when `pilotAgent` is gone. */
   undo(pilotAgent: string, signal: AbortSignal): Promise<void>
+}
+
+/** What is known and written down before the rules may be set. */
+interface Prepared {
+  readonly intention: Applied
+  readonly found: readonly SavedRules[]
 }
 
 export interface RedirectDeps {
@@ -23,6 +42,7 @@ export interface RedirectDeps {
 /** Sets the rules by Istio's own program, and remembers what came of it. */
 export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirect {
   let queue: Promise<unknown> = Promise.resolve()
+  let prepared: Prepared | undefined
   const inTurn = <T>(fn: () => Promise<T>): Promise<T> => {
     const result = queue.then(fn)
     queue = result.catch(() => {})
@@ -30,12 +50,8 @@ export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirec
   }
 
   /** Digest of the rules that a variant holds; empty when there is none. */
-  const digest = async (rules: CaptureRules, variant: Variant, signal: AbortSignal): Promise<string> => {
-    const shown = await iptables.saved(variant, signal)
-    const own = shown.map(({ prefix, text }) => [prefix, ownRules(text, interfacesOf(rules))] as const)
-    if (own.every(([, list]) => list.length === 0)) return ''
-    return createHash('sha256').update(JSON.stringify(own)).digest('hex')
-  }
+  const digest = async (rules: CaptureRules, variant: Variant, signal: AbortSignal): Promise<string> =>
+    digestOf(await iptables.saved(variant, signal), rules)
 
   /** What came of it, wherever it came: older releases choose the variant by themselves. */
   const result = async (
@@ -57,6 +73,7 @@ export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirec
     })
 
   const undo = async (pilotAgent: string, signal: AbortSignal): Promise<void> => {
+    prepared = undefined
     const applied = await appliedFile.read()
     const interfaces = applied === undefined ? [] : interfacesOf(applied)
     if (applied !== undefined && (await remaining(interfaces, signal)).length > 0) {
@@ -74,6 +91,26 @@ export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirec
     await appliedFile.remove()
   }
 
+  /** Written before the deed: an agent that is killed in it leaves word of what it was about to do. */
+  const intend = async (rules: CaptureRules, variant: Variant): Promise<Applied> => {
+    const { apply, cleanup, basis } = rules
+    const intention: Applied = { apply: [...apply], cleanup: [...cleanup], basis, variant, digest: '' }
+    await appliedFile.write(intention)
+    return intention
+  }
+
+  const begin = async (pilotAgent: string, rules: CaptureRules, signal: AbortSignal): Promise<Prepared> => {
+    let found = await iptables.saved('all', signal)
+    const variant = chooseVariant(found)
+    const before = await appliedFile.read()
+    // Other arguments would leave behind what only the old ones know.
+    if (before !== undefined && !sameRules(before, rules)) {
+      await undo(pilotAgent, signal)
+      found = await iptables.saved(variant, signal)
+    }
+    return { found, intention: await intend(rules, variant) }
+  }
+
   return {
     verify: (rules, signal) =>
       inTurn(async () => {
@@ -82,25 +119,30 @@ export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirec
         return (await digest(rules, applied.variant, signal)) === applied.digest
       }),
 
+    prepare: (rules, signal) =>
+      inTurn(async () => {
+        prepared = undefined
+        const [found, before] = await Promise.all([iptables.saved('all', signal), appliedFile.read()])
+        // Other rules are undone first, and those that are in force need nothing.
+        if (before !== undefined && !sameRules(before, rules)) return
+        const variant = chooseVariant(found)
+        const now = digestOf(
+          found.filter((one) => one.variant === before?.variant),
+          rules,
+        )
+        if (before !== undefined && now !== '' && now === before.digest) return
+        prepared = { found, intention: await intend(rules, variant) }
+      }),
+
     apply: (pilotAgent, rules, signal) =>
       inTurn(async () => {
-        let found = await iptables.saved('all', signal)
-        const variant = chooseVariant(found)
-        const before = await appliedFile.read()
-        // Other arguments would leave behind what only the old ones know.
-        if (before !== undefined && !sameRules(before, rules)) {
-          await undo(pilotAgent, signal)
-          found = await iptables.saved(variant, signal)
-        }
-        // Written before the deed: an agent that is killed in it leaves word of what it was about to do.
-        const intention: Applied = {
-          apply: [...rules.apply],
-          cleanup: [...rules.cleanup],
-          basis: rules.basis,
-          variant,
-          digest: '',
-        }
-        await appliedFile.write(intention)
+        const known = prepared
+        prepared = undefined
+        const { found, intention } =
+          known !== undefined && sameRules(known.intention, rules)
+            ? known
+            : await begin(pilotAgent, rules, signal)
+        const { variant } = intention
         // Before Istio's, which are appended: from the first captured packet on it must be told from older ones.
         const shown = found.filter((one) => one.variant === variant)
         await Promise.all(
@@ -117,7 +159,17 @@ export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirec
   }
 }
 
-function sameRules(a: CaptureRules, b: CaptureRules): boolean {
+/** Digest of the rules of ours in what the programs showed; empty when there is none. */
+function digestOf(shown: readonly SavedRules[], rules: Pick<CaptureRules, 'apply'>): string {
+  const own = shown.map(({ prefix, text }) => [prefix, ownRules(text, interfacesOf(rules))] as const)
+  if (own.every(([, list]) => list.length === 0)) return ''
+  return createHash('sha256').update(JSON.stringify(own)).digest('hex')
+}
+
+function sameRules(
+  a: Pick<CaptureRules, 'apply' | 'basis'>,
+  b: Pick<CaptureRules, 'apply' | 'basis'>,
+): boolean {
   return a.basis === b.basis && JSON.stringify(a.apply) === JSON.stringify(b.apply)
 }
 

@@ -19,8 +19,14 @@ export interface CaptureStepDeps {
   readonly verifyEveryMs?: number
 }
 
+/** The step `capture`, which can be prepared before it may be taken. */
+export interface CaptureStep extends Step {
+  /** Finds out and writes down what `apply` needs; nothing is captured by it. */
+  prepare(bundle: Bundle, signal: AbortSignal): Promise<void>
+}
+
 /** Leads the VM's traffic through the sidecar. It follows `ready`: what is captured must have somewhere to go. */
-export function createCaptureStep(deps: CaptureStepDeps): Step {
+export function createCaptureStep(deps: CaptureStepDeps): CaptureStep {
   const { redirect, watchdog, clock, effects, verifyEveryMs = 15_000 } = deps
   const pilotAgent = join(deps.paths.current, sidecarFiles.pilotAgent)
   const rulesOf = async (bundle: Bundle) => captureRules(bundle, await deps.facts())
@@ -37,6 +43,10 @@ export function createCaptureStep(deps: CaptureStepDeps): Step {
     // Once the rules are gone the kernel translates no connection any more: a caller whose request is cut would not hear
     // the end of Envoy, and wait for ever.
     undoneAfter: 'sidecar',
+
+    async prepare(bundle, signal) {
+      if (bundle.capture.enabled) await redirect.prepare(await rulesOf(bundle), signal)
+    },
 
     async check(bundle, signal) {
       if (watchdog.opened) return false

@@ -11,6 +11,8 @@ export interface ReadyStepDeps {
   readonly ports: PortGuard
   /** Stops the sidecar; the step before this one starts it again. */
   readonly stop: (signal: AbortSignal) => Promise<void>
+  /** What can be done while Envoy starts; what becomes of it is seen later. */
+  readonly meanwhile?: (bundle: Bundle, signal: AbortSignal) => Promise<void>
   readonly clock: Clock
   /** Longest wait of one `apply`; convergence then says why, and comes again. @defaultValue 10 s */
   readonly waitMs?: number
@@ -42,6 +44,7 @@ export function createReadyStep(deps: ReadyStepDeps): Step {
     condition: 'SidecarReady',
     check: async (_bundle, signal) => (await envoy.readiness(signal)).ready,
     async apply(bundle, signal) {
+      deps.meanwhile?.(bundle, signal).catch(() => {})
       const start = clock.now()
       let lookedAt = start
       const random = deps.random && { random: deps.random }

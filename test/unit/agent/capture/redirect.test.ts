@@ -76,6 +76,48 @@ t.test('verify sees other rules, other arguments, another basis, and a record th
   t.notOk(await it.redirect.verify(rules, signal))
 })
 
+t.test('what was prepared is not looked for again, once', async (t) => {
+  const it = world(t)
+  await it.redirect.prepare(rules, signal)
+  t.match(await it.appliedFile.read(), { digest: '', variant: 'nft' }, 'the intention is written')
+  t.notOk(await it.redirect.verify(rules, signal), 'and is no deed')
+  const looks = () => it.calls.filter(({ line }) => line === 'iptables-legacy-save').length
+  t.equal(looks(), 1)
+  t.notOk(
+    it.calls.some(({ line }) => line.includes('restore') || line.includes('pilot')),
+    'nothing is changed',
+  )
+  await it.redirect.apply('/p', rules, signal)
+  t.equal(looks(), 1)
+  t.ok(await it.redirect.verify(rules, signal))
+  await it.redirect.apply('/p', rules, signal)
+  t.equal(looks(), 2, 'the next time it looks by itself')
+})
+
+t.test('rules in force are not touched by preparing, and others are undone in their time', async (t) => {
+  const it = world(t)
+  await it.redirect.apply('/p', rules, signal)
+  await it.redirect.prepare(rules, signal)
+  t.ok(await it.redirect.verify(rules, signal))
+  const other = { ...rules, basis: 'other' }
+  await it.redirect.prepare(other, signal)
+  t.ok(await it.redirect.verify(rules, signal))
+  await it.redirect.apply('/p', other, signal)
+  t.ok(
+    it.calls.some(({ line }) => line.endsWith('--cleanup-only')),
+    'by what made them',
+  )
+  t.ok(await it.redirect.verify(other, signal))
+  it.kernel = ''
+  await it.redirect.prepare(other, signal)
+  t.match(await it.appliedFile.read(), { digest: '', basis: 'other' }, 'after a boot they are prepared again')
+  await it.redirect.prepare(other, signal)
+  await it.redirect.undo('/p', signal)
+  const before = it.calls.length
+  await it.redirect.apply('/p', other, signal)
+  t.match(it.calls[before]?.line, /save/, 'what an undo follows is of no use')
+})
+
 t.test('what is half done is taken back, also without the program that did it', async (t) => {
   const it = world(t)
   it.kernel = made

@@ -25,6 +25,9 @@ function world() {
         done.push('verify')
         return inKernel === key(rules)
       },
+      prepare: async () => {
+        done.push('prepare')
+      },
       apply: async (pilotAgent, rules) => {
         done.push(`apply ${pilotAgent}`)
         inKernel = key(rules)
@@ -118,4 +121,12 @@ t.test('leaving takes the rules back', async (t) => {
   await step.undo?.(signal)
   t.same(done.slice(-2), ['undo', 'capture-undone'])
   t.notOk(await step.check(bundle, signal))
+})
+
+t.test('only what will be captured is prepared', async (t) => {
+  const { step, done } = world()
+  await step.prepare(bundle, signal)
+  t.same(done, ['prepare'])
+  await step.prepare({ ...bundle, capture: { ...bundle.capture, enabled: false } }, signal)
+  t.same(done, ['prepare'])
 })

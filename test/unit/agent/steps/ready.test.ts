@@ -9,6 +9,7 @@ function world(readyAfterMs: number, takenAfterMs = Number.POSITIVE_INFINITY) {
   const start = clock.now()
   let asked = 0
   const stops: number[] = []
+  let prepared = 0
   const step = createReadyStep({
     clock,
     random: () => 0.5,
@@ -19,6 +20,11 @@ function world(readyAfterMs: number, takenAfterMs = Number.POSITIVE_INFINITY) {
     },
     stop: async () => {
       stops.push(clock.now() - start)
+    },
+    // What is done meanwhile must not keep it, and may fail.
+    meanwhile: async () => {
+      prepared += 1
+      throw new MooringError('CAPTURE_FAILED')
     },
     envoy: {
       readiness: async () => {
@@ -31,7 +37,7 @@ function world(readyAfterMs: number, takenAfterMs = Number.POSITIVE_INFINITY) {
       drain: async () => {},
     },
   })
-  return { step, clock, stops, asked: () => asked }
+  return { step, clock, stops, asked: () => asked, prepared: () => prepared }
 }
 const { signal } = new AbortController()
 
@@ -82,4 +88,14 @@ t.test('it ends when it is aborted', async (t) => {
   await clock.untilSleeping()
   stop.abort(new Error('stopped'))
   await t.rejects(applying, { message: 'stopped' })
+})
+
+t.test('what can be done while Envoy starts is begun once, and its failure is seen by others', async (t) => {
+  const { step, clock, prepared } = world(190)
+  const applied = step.apply(someBundle(), signal)
+  t.equal(prepared(), 1, 'at once')
+  await clock.untilSleeping()
+  await clock.advance(1000)
+  await applied
+  t.equal(prepared(), 1)
 })
