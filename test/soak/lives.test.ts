@@ -108,7 +108,11 @@ t.test(`random lives with random faults: ${minutes} minutes, MOORING_SOAK_SEED=$
       t.equal(await member.shutDown(), 0, `${member.name} leaves in order`)
       t.same(await member.sidecar(), {}, 'without its sidecar')
     }
-    await waitFor(async () => (await entriesIn(world.controller.dataDir)).length === 0, { what: 'no entry' })
+    await waitFor(async () => (await entriesIn(world.controller.dataDir)).length === 0, {
+      what: 'no entry',
+      onTimeout: async () =>
+        [JSON.stringify(await world.operator.vms()), ...(await logEnds(world))].join('\n'),
+    })
     await world.controller.stop()
     t.same(await world.network.host.pids(), [], 'no process of controller or istiod')
     const { id, tempDir } = world.network
