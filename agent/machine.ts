@@ -82,7 +82,7 @@ export function createMachine(deps: MachineDeps): Machine {
     deps.supervisorKind === 'process'
       ? createProcessSupervisor({ clock, log, groups, logFile })
       : createSystemdSupervisor({
-          unit: createSystemdUnit({ name: sidecarUnit, exec }),
+          unit: createSystemdUnit({ name: sidecarUnit, exec, clock }),
           endOthers: groups.endAll,
           uptimeMs,
           ...{ clock, log, processes, paths: paths.unit },

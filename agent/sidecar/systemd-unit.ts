@@ -1,3 +1,4 @@
+import type { Clock } from '../../shared/clock.ts'
 import { MooringError } from '../../shared/errors.ts'
 import type { Exec, ExecResult } from '../host/exec.ts'
 import { programFolders } from '../host/programs.ts'
@@ -41,16 +42,22 @@ export interface SystemdUnit {
 export interface SystemdUnitDeps {
   readonly name: string
   readonly exec: Exec
+  readonly clock: Clock
 }
 
 const quickMs = 10_000
 /** That the sidecar died must be known soon; why may stay unknown. */
 const journalMs = 300
 const startMs = 20_000
-/** systemd itself ends what is left after TimeoutStopSec= of the unit; this is longer. */
-const stopMs = 30_000
+/** How long systemd has to begin with a stop before somebody else sends the signal. */
+const beginMs = 500
+/** After SIGKILL to everything. */
+const killedMs = 15_000
+const pollMs = 50
 const journalLines = 40
 const env = { PATH: programFolders.join(':'), LANG: 'C', SYSTEMD_COLORS: '0', SYSTEMD_PAGER: '' }
+/** States of a unit of which nothing runs. */
+const down: readonly string[] = ['inactive', 'failed']
 const properties = [
   'ActiveState',
   'MainPID',
@@ -60,7 +67,7 @@ const properties = [
 ] as const
 
 /** The unit called `name`. */
-export function createSystemdUnit({ name, exec }: SystemdUnitDeps): SystemdUnit {
+export function createSystemdUnit({ name, exec, clock }: SystemdUnitDeps): SystemdUnit {
   const systemctl = (args: readonly string[], timeoutMs: number, signal?: AbortSignal) =>
     exec('systemctl', ['--no-ask-password', ...args, name], { env, timeoutMs, ...(signal && { signal }) })
 
@@ -74,12 +81,27 @@ export function createSystemdUnit({ name, exec }: SystemdUnitDeps): SystemdUnit 
     return (await exec('journalctl', [...show, ...wanted], options)).stdout
   }
 
+  const status = async (signal?: AbortSignal): Promise<UnitStatus> => {
+    const result = await systemctl(['show', `--property=${properties.join(',')}`], quickMs, signal)
+    if (result.code !== 0) throw refused('show', result)
+    return parseStatus(result.stdout)
+  }
+
+  /** Whether the state became one of these before the time was over. */
+  const becomes = async (states: readonly string[], withinMs: number, signal?: AbortSignal) => {
+    const deadline = clock.now() + withinMs
+    for (;;) {
+      if (states.includes((await status(signal)).activeState)) return true
+      if (clock.now() >= deadline) return false
+      await clock.sleep(pollMs, signal)
+    }
+  }
+
+  const kill = (args: readonly string[], signal?: AbortSignal) =>
+    systemctl(['kill', ...args], quickMs, signal)
+
   return {
-    async status(signal) {
-      const result = await systemctl(['show', `--property=${properties.join(',')}`], quickMs, signal)
-      if (result.code !== 0) throw refused('show', result)
-      return parseStatus(result.stdout)
-    },
+    status,
     async start(signal) {
       // A unit that used up its starts refuses the next one until its failures are forgotten.
       await systemctl(['reset-failed'], quickMs, signal)
@@ -87,11 +109,18 @@ export function createSystemdUnit({ name, exec }: SystemdUnitDeps): SystemdUnit 
       if (result.code !== 0) throw refused('start', result)
     },
     async stop(graceMs, signal) {
-      const stopped = graceMs > 0 ? await systemctl(['stop'], graceMs, signal) : undefined
-      if (stopped?.code !== 0) {
-        await systemctl(['kill', '--signal=SIGKILL'], quickMs, signal)
-        const result = await systemctl(['stop'], stopMs, signal)
-        if (result.code !== 0) throw refused('stop', result)
+      const startedAt = clock.now()
+      // Never waited for: at a shutdown the unit has a stop of its own, which comes after the one that we are part of.
+      const result = await systemctl(['stop', '--no-block'], quickMs, signal)
+      if (result.code !== 0) throw refused('stop', result)
+      if (graceMs > 0 && !(await becomes([...down, 'deactivating'], beginMs, signal))) {
+        await kill(['--kill-whom=main', '--signal=SIGTERM'], signal)
+      }
+      if (!(await becomes(down, graceMs - (clock.now() - startedAt), signal))) {
+        await kill(['--signal=SIGKILL'], signal)
+        if (!(await becomes(down, killedMs, signal))) {
+          throw new MooringError('SIDECAR_EXITED', { detail: `${name} does not end` })
+        }
       }
       await systemctl(['reset-failed'], quickMs, signal)
     },

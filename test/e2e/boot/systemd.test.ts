@@ -183,6 +183,17 @@ t.test('a VM under systemd: its agent may go and come, its traffic goes on', asy
     t.not(await sidecarPid(box), before)
   })
 
+  await t.test('a stop of its unit takes the VM out of the mesh, a start brings it back', async (t) => {
+    const id = (await view())?.id
+    await run(box, 'systemctl', ['stop', 'mooring-agent'])
+    t.equal(await view(), undefined)
+    t.equal(await property(box, 'mooring-sidecar', 'ActiveState'), 'inactive')
+    t.notMatch(await run(box, 'iptables-save', []), /ISTIO_/)
+    await run(box, 'systemctl', ['start', 'mooring-agent'])
+    await isReady()
+    t.equal((await view())?.id, id)
+  })
+
   await t.test('at a shutdown the application serves until the VM is out of the mesh', async (t) => {
     const load = world.load(caller, { options: { 'download-seconds': 3 } })
     await load.firstOk
@@ -197,5 +208,9 @@ t.test('a VM under systemd: its agent may go and come, its traffic goes on', asy
     const left = lines.findLastIndex((line) => line.startsWith('left the mesh reason=shutdown'))
     const stopped = lines.findLastIndex((line) => /^Stopping app\.service/.test(line))
     t.ok(left > 0 && stopped > left, `left at line ${left}, application stopped at line ${stopped}`)
+    t.notOk(
+      lines.some((line) => line.startsWith('step cannot be taken back')),
+      'nothing waited for its own end',
+    )
   })
 })

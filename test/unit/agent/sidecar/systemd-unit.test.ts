@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Exec, ExecResult } from '../../../../agent/host/exec.ts'
 import { createSystemdUnit, parseExit, parseStatus } from '../../../../agent/sidecar/systemd-unit.ts'
+import { createFakeClock } from '../../../fakes/clock.ts'
 
 const name = 'mooring-sidecar.service'
 const invocation = '1f066ce3cfe0488395ba49a0539bf8a2'
@@ -14,15 +15,17 @@ InvocationID=${invocation}
 `
 
 /** Answers by verb, and keeps what was asked. */
-function scripted(answers: Record<string, Partial<ExecResult>> = {}) {
+function scripted(answers: Record<string, Partial<ExecResult> | (() => Partial<ExecResult>)> = {}) {
+  const clock = createFakeClock()
   const asked: string[] = []
   const exec: Exec = async (command, args) => {
     const line = [command, ...args.filter((arg) => arg !== '--no-ask-password')].join(' ')
     asked.push(line)
     const found = Object.entries(answers).find(([words]) => line.includes(words))?.[1]
-    return { code: 0, signal: null, stdout: '', stderr: '', timedOut: false, ...found }
+    const answer = typeof found === 'function' ? found() : found
+    return { code: 0, signal: null, stdout: '', stderr: '', timedOut: false, ...answer }
   }
-  return { unit: createSystemdUnit({ name, exec }), asked }
+  return { unit: createSystemdUnit({ name, exec, clock }), asked, clock }
 }
 
 t.test('the state of a unit is read, also of one that never ran', async (t) => {
@@ -55,20 +58,54 @@ t.test('a start forgets failures before, and says why it failed', async (t) => {
   await t.rejects(slow.unit.status(), { code: 'SIDECAR_EXITED', detail: /too long/ })
 })
 
-t.test('a stop is patient first, and hard when that takes too long', async (t) => {
-  const gentle = scripted()
-  await gentle.unit.stop(5000)
-  t.same(gentle.asked, [`systemctl stop ${name}`, `systemctl reset-failed ${name}`])
-  const hard = scripted()
-  await hard.unit.stop(0)
-  t.same(hard.asked, [
-    `systemctl kill --signal=SIGKILL ${name}`,
-    `systemctl stop ${name}`,
+/** What was asked, without the looks. */
+const deeds = (asked: readonly string[]) => asked.filter((line) => !line.includes(' show '))
+
+/** Runs a stop while time passes. */
+async function stopped({ unit, clock }: ReturnType<typeof scripted>, graceMs: number): Promise<void> {
+  let isOver = false
+  const stop = unit.stop(graceMs).finally(() => {
+    isOver = true
+  })
+  stop.catch(() => {})
+  while (!isOver) await clock.advance(50)
+  await stop
+}
+
+const inState = (...states: readonly string[]) => {
+  const left = [...states]
+  return () => ({ stdout: `ActiveState=${left.length > 1 ? left.shift() : left[0]}\n` })
+}
+
+t.test('a stop is never waited for by systemctl, and is systemd’s own affair when it begins', async (t) => {
+  const one = scripted({ show: inState('deactivating', 'deactivating', 'inactive') })
+  await stopped(one, 5000)
+  t.same(deeds(one.asked), [`systemctl stop --no-block ${name}`, `systemctl reset-failed ${name}`])
+})
+
+t.test('one that waits for its turn, as at a shutdown, gets its signal all the same', async (t) => {
+  const one = scripted({ show: inState(...Array(20).fill('active'), 'failed') })
+  await stopped(one, 5000)
+  t.same(deeds(one.asked), [
+    `systemctl stop --no-block ${name}`,
+    `systemctl kill --kill-whom=main --signal=SIGTERM ${name}`,
     `systemctl reset-failed ${name}`,
   ])
+})
+
+t.test('what does not end in time is killed, and told when not even that helps', async (t) => {
+  const slow = scripted({ show: inState(...Array(40).fill('deactivating'), 'failed') })
+  await stopped(slow, 1000)
+  t.equal(deeds(slow.asked)[1], `systemctl kill --signal=SIGKILL ${name}`)
+  const hasty = scripted({ show: inState('active', 'inactive') })
+  await stopped(hasty, 0)
+  t.equal(deeds(hasty.asked)[1], `systemctl kill --signal=SIGKILL ${name}`)
+  await t.rejects(stopped(scripted({ show: inState('deactivating') }), 100), {
+    code: 'SIDECAR_EXITED',
+    detail: /does not end/,
+  })
   const refused = scripted({ 'systemctl stop': { code: 4, stderr: 'no' } })
-  await t.rejects(refused.unit.stop(100), { code: 'SIDECAR_EXITED' })
-  t.equal(refused.asked.filter((line) => line.includes('systemctl stop')).length, 2)
+  await t.rejects(refused.unit.stop(100), { code: 'SIDECAR_EXITED', detail: 'systemctl stop: no' })
 })
 
 t.test('the journal tells how a run ended, and its last words', async (t) => {
