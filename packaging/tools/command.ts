@@ -27,8 +27,8 @@ export async function run(
     const { stdout } = await promisify(execFile)(program, [...args], options)
     return stdout
   } catch (cause) {
-    const { stderr = '', code } = cause as { stderr?: string; code?: unknown }
-    const said = stderr.trim().split('\n').slice(-12).join('\n')
+    const { stdout = '', stderr = '', code } = cause as { stdout?: string; stderr?: string; code?: unknown }
+    const said = `${stderr}${stdout}`.trim().split('\n').slice(-12).join('\n')
     throw new Error(`${program} ${args[0] ?? ''} failed (${String(code)})\n${said}`, { cause })
   }
 }
