@@ -85,7 +85,7 @@ export function parseCommandLine(args: readonly string[]): Invocation {
 /** The exit code that stands for an error. */
 export function exitCodeOf(error: unknown): number {
   if (!(error instanceof MooringError)) return exitCodes.failed
-  if (error.code === 'CONFIG_INVALID') return exitCodes.usage
+  if (['CONFIG_INVALID', 'NOT_CONFIGURED'].includes(error.code)) return exitCodes.usage
   if (error.code === 'NOT_RUNNING') return exitCodes.notRunning
   if (error.code === 'ALREADY_RUNNING') return exitCodes.alreadyRunning
   return exitCodes.failed

@@ -1,9 +1,9 @@
 import { type Static, Type } from 'typebox'
 import { Value } from 'typebox/value'
-import { parse } from 'yaml'
 import { Name } from '../shared/api/wire.ts'
-import { errorText, MooringError } from '../shared/errors.ts'
+import { MooringError } from '../shared/errors.ts'
 import { logLevels } from '../shared/log.ts'
+import { type ConfigLayer, isRecord, layerWith, mergeLayers } from './config-layers.ts'
 import { type SupervisorKind, supervisorKinds } from './sidecar/supervisor-choice.ts'
 
 /** The state folder that the package's units know. */
@@ -69,16 +69,17 @@ export const environmentNames = {
   MOORING_LOG_LEVEL: ['log', 'level'],
 } as const satisfies Record<string, readonly string[]>
 
-/** Largest configuration file, in bytes. */
-export const maxConfigBytes = 64 * 1024
-
 /**
- * Reads the text of a configuration file, puts the environment over it and checks the whole. Throws
- * `CONFIG_INVALID` with the name of the field.
+ * Lays the files of the configuration over each other, puts the environment over them and checks the whole. Throws
+ * `NOT_CONFIGURED` when none of them says where the controller is, and `CONFIG_INVALID` with the name of the field.
  */
-export function readConfig(text: string, env: Readonly<Record<string, string | undefined>>): AgentConfig {
-  const file = withEnvironment(parseYaml(text), env)
-  if (!Value.Check(ConfigFile, file)) throw invalid(firstFault(file))
+export function readConfig(
+  layers: readonly ConfigLayer[],
+  env: Readonly<Record<string, string | undefined>>,
+): AgentConfig {
+  const file = withEnvironment(mergeLayers(layers), env)
+  if (!isConfigured(file)) throw new MooringError('NOT_CONFIGURED', { detail: whereLooked(layers) })
+  if (!Value.Check(ConfigFile, file)) throw invalid(firstFault(file, layers))
   const { controller, pool, join, log, state, run, supervisor } = file
   return {
     controller: { url: new URL(controller.url), trust: trustOf(controller) },
@@ -91,6 +92,24 @@ export function readConfig(text: string, env: Readonly<Record<string, string | u
   }
 }
 
+/** The example that the package brings counts as none: its name is nobody's (RFC 2606, section 3). */
+const exampleController = /^https:\/\/([^/]*\.)?example\.(org|com|net)(:|\/|$)/
+
+function isConfigured(file: unknown): boolean {
+  if (!isRecord(file)) return true
+  const { controller = {} } = file
+  if (!isRecord(controller)) return true
+  const { url } = controller
+  // Whoever wrote whom to trust forgot the address; that is a fault, and not a file that is still to come.
+  if (url === undefined) return 'pin' in controller || 'caFile' in controller
+  return typeof url !== 'string' || !exampleController.test(url)
+}
+
+function whereLooked(layers: readonly ConfigLayer[]): string {
+  if (layers.length === 0) return 'there is no configuration file'
+  return `${layers.map(({ path }) => path).join(', ')} ${layers.length === 1 ? 'says' : 'say'} nothing of it, or hold the example`
+}
+
 function trustOf({ caFile, pin }: Static<typeof ConfigFile>['controller']): TrustConfig {
   if (caFile !== undefined && pin !== undefined) {
     throw invalid('controller.caFile and controller.pin exclude each other')
@@ -98,14 +117,6 @@ function trustOf({ caFile, pin }: Static<typeof ConfigFile>['controller']): Trus
   if (caFile !== undefined) return { caFile }
   if (pin !== undefined) return { pin }
   throw invalid('controller needs caFile or pin: the agent trusts no controller at first sight')
-}
-
-function parseYaml(text: string): unknown {
-  try {
-    return parse(text, { maxAliasCount: 0 }) ?? {}
-  } catch (error) {
-    throw invalid(`it is not YAML: ${errorText(error).split('\n')[0]}`, error)
-  }
 }
 
 function withEnvironment(file: unknown, env: Readonly<Record<string, string | undefined>>): unknown {
@@ -128,28 +139,32 @@ function put(
   return { ...target, [head]: put(isRecord(inner) ? inner : {}, rest, value) }
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
 /** Unknown keys first: a misspelt key is the cause of most other faults. */
-function firstFault(file: unknown): string {
+function firstFault(file: unknown, layers: readonly ConfigLayer[]): string {
   const faults = Value.Errors(ConfigFile, file)
   const unknown = faults.find((fault) => fault.keyword === 'boolean')
-  if (unknown !== undefined) return `${field(unknown.instancePath)} is not a key of the configuration`
+  if (unknown !== undefined) {
+    return `${field(unknown.instancePath)} is not a key of the configuration${said(unknown.instancePath, layers)}`
+  }
   const [first] = faults
   if (first === undefined) return 'it does not fit its schema'
   const missing = first.keyword === 'required' ? first.params.requiredProperties.join(', ') : undefined
   const where = field(first.instancePath)
   return missing === undefined
-    ? `${where || 'the file'} ${first.message}`
+    ? `${where || 'the file'} ${first.message}${said(first.instancePath, layers)}`
     : `${where === '' ? '' : `${where}.`}${missing} is missing`
+}
+
+/** Where it is said, if there is more than one place. */
+function said(instancePath: string, layers: readonly ConfigLayer[]): string {
+  const path = layers.length > 1 ? layerWith(layers, instancePath.split('/').slice(1)) : undefined
+  return path === undefined ? '' : ` (in ${path})`
 }
 
 function field(instancePath: string): string {
   return instancePath.replace(/^\//, '').replaceAll('/', '.')
 }
 
-function invalid(detail: string, cause?: unknown): MooringError {
-  return new MooringError('CONFIG_INVALID', { detail, cause })
+function invalid(detail: string): MooringError {
+  return new MooringError('CONFIG_INVALID', { detail })
 }

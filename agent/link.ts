@@ -8,6 +8,7 @@ import type { Effects } from './effects.ts'
 import { type ControllerTime, createControllerTime } from './host/clock-skew.ts'
 import { joinFacts } from './host/facts.ts'
 import { readBounded } from './host/files.ts'
+import { readMachineMark } from './host/machine-mark.ts'
 import { below } from './host/paths.ts'
 import { createJoiner, type Joiner } from './join/joiner.ts'
 import type { JoinMethod } from './join/method.ts'
@@ -60,6 +61,7 @@ export function createLink(deps: LinkDeps): Link {
     fresh: method,
     renew: createRenewMethod({ identity: () => store.current()?.identity, session: () => session }),
     facts: () => joinFacts(deps.agentVersion, deps.bootId),
+    machine: () => readMachineMark(root),
     time,
     clock,
     effects: deps.effects,

@@ -1,4 +1,5 @@
 import packageFile from '../package.json' with { type: 'json' }
+import { createBackoff } from '../shared/backoff.ts'
 import { systemClock as clock } from '../shared/clock.ts'
 import { type Condition, firstFault } from '../shared/conditions.ts'
 import { MooringError } from '../shared/errors.ts'
@@ -10,22 +11,26 @@ import { diagnose, findingsText, isWell } from './commands/doctor.ts'
 import { joinOnly } from './commands/join.ts'
 import { readBundle, rendering, renderingText } from './commands/render.ts'
 import { readStatusView, statusText } from './commands/status.ts'
-import { type AgentConfig, maxConfigBytes, readConfig } from './config.ts'
+import { type AgentConfig, readConfig } from './config.ts'
 import { createEffects } from './effects.ts'
 import { createControllerAddresses, hasIpv6 } from './host/addresses.ts'
+import { readConfigFiles } from './host/config-files.ts'
 import { datagramVariables, inheritedDatagram } from './host/datagram.ts'
 import { exec } from './host/exec.ts'
 import { machineArch, machineFacts } from './host/facts.ts'
 import { readBounded } from './host/files.ts'
 import { createJournalWriter, isJournal } from './host/journal.ts'
 import { takeLock } from './host/lock.ts'
+import { readMachineMark } from './host/machine-mark.ts'
 import { createNotify, watchdogMs } from './host/notify.ts'
 import { type AgentPaths, agentPaths, below, defaultConfigPath } from './host/paths.ts'
 import { readMachineFacts } from './host/self.ts'
 import { createSignOfLife } from './host/sign-of-life.ts'
 import { askLocal, type LocalRequest, serveLocal } from './host/socket.ts'
 import { askStopIntent } from './host/stop-intent.ts'
+import { claimState } from './join/claim.ts'
 import { createLink } from './link.ts'
+import { createObstacles } from './obstacles.ts'
 import { createResident } from './resident.ts'
 import { watchSignals } from './shutdown/signals.ts'
 import { sidecarPaths, sidecarUser } from './sidecar/paths.ts'
@@ -80,10 +85,8 @@ async function main(invocation: Invocation): Promise<number> {
 }
 
 async function run(invocation: Invocation): Promise<number> {
-  const { config, paths } = await settingOf(invocation)
   // With the sidecar's group: the traffic rules let it pass, so the agent is never captured.
   if (process.getuid?.() === 0) process.setgid?.(sidecarUser.gid)
-  const { log, name } = residentLog(invocation.logLevel ?? config.log.level)
   const over = new AbortController()
   const isUnit = process.env.NOTIFY_SOCKET !== undefined
   const signals = watchSignals(process, isUnit ? () => askStopIntent(exec) : undefined)
@@ -96,11 +99,24 @@ async function run(invocation: Invocation): Promise<number> {
     watchdogMs: watchdogMs(process.env, process.pid),
   })
   const processes = createProcessTable('/proc')
-  const unlock = await takeLock({ path: paths.lock, pid: process.pid, processes })
+  const asked = AbortSignal.any([signals.stop, signals.aside])
+  const obstacles = createObstacles({
+    ...{ clock, tell: notify.status, signal: asked, log: residentLog(invocation.logLevel ?? 'info').log },
+    backoff: createBackoff({ baseMs: 1_000, maxMs: 10_000, floorMs: 500 }),
+  })
+  let unlock: () => Promise<void> = async () => {}
   try {
-    const store = await openState({ path: paths.stateFile, log })
+    // Not when this VM is in the mesh, or configured: a boot that waits for that would hang without a controller.
+    notify.ready()
+    void sign.run(over.signal)
+    const { config, paths } = await obstacles.pass(() => settingOf(invocation))
+    const { log, name } = residentLog(invocation.logLevel ?? config.log.level)
+    unlock = await obstacles.pass(() => takeLock({ path: paths.lock, pid: process.pid, processes }))
+    const store = await obstacles.pass(() => openState({ path: paths.stateFile, log }))
     name(() => store.current()?.identity?.vm)
     const { effects, link, bootId } = await linkOf(config, paths, store, log)
+    const mark = await readMachineMark(paths.root)
+    await obstacles.pass(() => claimState({ store, mark, clock, effects, log }))
     const addresses = createControllerAddresses(config.controller.url.hostname, clock)
     const resident = createResident({
       ...{ config, store, link, processes, bootId, agentVersion, signals, clock, effects, log },
@@ -123,9 +139,6 @@ async function run(invocation: Invocation): Promise<number> {
       pool: config.pool,
       controller: config.controller.url.origin,
     })
-    // Not when this VM is in the mesh: a boot that waits for that would hang without a controller.
-    notify.ready()
-    void sign.run(over.signal)
     try {
       await Promise.race([resident.run(), aborted(signals.aside)])
     } finally {
@@ -133,6 +146,10 @@ async function run(invocation: Invocation): Promise<number> {
     }
     log.info(signals.aside.aborted ? 'agent steps aside for the next one' : 'agent ends')
     return exitCodes.ok
+  } catch (error) {
+    // It was asked to end before it could start.
+    if (asked.aborted && error === asked.reason) return exitCodes.ok
+    throw error
   } finally {
     over.abort()
     signals.close()
@@ -173,7 +190,8 @@ async function join(invocation: Invocation): Promise<number> {
   const unlock = await takeLock({ path: paths.lock, pid: process.pid, processes })
   try {
     const store = await openState({ path: paths.stateFile, log })
-    const { link } = await linkOf(config, paths, store, log)
+    const { effects, link } = await linkOf(config, paths, store, log)
+    await claimState({ store, mark: await readMachineMark(paths.root), clock, effects, log })
     return print(`${await joinOnly({ joiner: link.joiner, store, clock, signal: signals.stop })}\n`)
   } finally {
     signals.close()
@@ -254,9 +272,7 @@ async function bundleFor({ bundle: file }: Invocation, paths: AgentPaths) {
 
 async function settingOf({ config: file, root }: Invocation): Promise<Setting> {
   const path = file ?? below(root, defaultConfigPath)
-  const text = await readBounded(path, maxConfigBytes)
-  if (text === undefined) throw new MooringError('CONFIG_INVALID', { detail: `there is no file ${path}` })
-  const config = readConfig(text, process.env)
+  const config = readConfig(await readConfigFiles(path), process.env)
   return { config, paths: agentPaths(root, path, config) }
 }
 

@@ -6,7 +6,7 @@ import { Bundle } from '../shared/api/bundle.ts'
 import { Name, Time } from '../shared/api/wire.ts'
 import { MooringError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
-import { asDiskFull, readBounded, removeTemporaries, writeAtomic } from './host/files.ts'
+import { asStorageFault, readBounded, removeTemporaries, writeAtomic } from './host/files.ts'
 
 /** Version of the state file; see `migrations`. */
 export const stateVersion = 1
@@ -42,6 +42,17 @@ export const State = Type.Object({
       /** The controller did not confirm it yet. */
       untold: Type.Optional(Type.Literal(true)),
     }),
+  ),
+  /** The machine that this state belongs to; `MachineMark`. */
+  machine: Type.Optional(
+    Type.Object({
+      machineId: Type.Optional(Type.String({ maxLength: 64 })),
+      instanceId: Type.Optional(Type.String({ maxLength: 256 })),
+    }),
+  ),
+  /** An identity of another machine was here, until this one joined. */
+  dropped: Type.Optional(
+    Type.Object({ at: Time, why: Type.String({ maxLength: 1024 }), vm: Type.Optional(Name) }),
   ),
   /** The controller does not take this key any more. */
   revoked: Type.Optional(Type.Object({ at: Time })),
@@ -98,7 +109,7 @@ export async function openState(deps: StateStoreDeps): Promise<StateStore> {
       try {
         await mkdir(dirname(path), { recursive: true, mode: 0o711 })
       } catch (error) {
-        throw asDiskFull(error, dirname(path))
+        throw asStorageFault(error, dirname(path))
       }
       // The copy is the state before this one, and exists from the first write on.
       await write(copy, textOf(state ?? next), { mode: 0o600 })

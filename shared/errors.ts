@@ -174,6 +174,13 @@ export const errorCatalogue = {
     'Seal the image before cloning (no agent state in it), and look at `mooring audit`.',
   ),
 
+  MACHINE_CHANGED: entry(
+    0,
+    false,
+    'The identity on this disk was given to another machine',
+    'It was dropped. Give this machine a join token of its own; seal images with `cloud-init clean --machine-id`.',
+  ),
+
   // --- trust in the controller
   CONTROLLER_UNTRUSTED: entry(
     0,
@@ -206,6 +213,18 @@ export const errorCatalogue = {
     false,
     'The configuration cannot be used',
     'Correct the field that `detail` names.',
+  ),
+  NOT_CONFIGURED: entry(
+    0,
+    true,
+    'No controller is configured',
+    'Write `controller` and `pool` into /etc/mooring/agent.yaml, or by cloud-init into /etc/mooring/agent.d/*.yaml; the agent goes on by itself.',
+  ),
+  STATE_UNWRITABLE: entry(
+    0,
+    true,
+    'The agent may not write its files',
+    'Make the folder that `detail` names writable: a read-only file system, its owner, or a security module. The agent goes on by itself.',
   ),
   STATE_UNREADABLE: entry(
     0,

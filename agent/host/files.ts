@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { MooringError } from '../../shared/errors.ts'
+import { readConfinement } from './confinement.ts'
+import { explainDenial, writeDenials } from './denial.ts'
 
 export interface WriteOptions {
   readonly mode: number
@@ -36,7 +38,7 @@ export async function writeAtomic(
     await syncFolder(dirname(path))
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {})
-    throw asDiskFull(error, dirname(path))
+    throw asStorageFault(error, dirname(path))
   }
 }
 
@@ -82,11 +84,17 @@ export async function removeTemporaries(folder: string): Promise<void> {
   }
 }
 
-/** `DISK_FULL` for the errors of a full file system or quota; every other error as it is. */
-export function asDiskFull(error: unknown, folder: string): unknown {
-  return hasErrno(error, 'ENOSPC', 'EDQUOT')
-    ? new MooringError('DISK_FULL', { detail: folder, cause: error })
-    : error
+/**
+ * `DISK_FULL` for the errors of a full file system or quota, `STATE_UNWRITABLE` for a folder that may not be written,
+ * with the security module that may be the cause; every other error as it is.
+ */
+export function asStorageFault(error: unknown, folder: string): unknown {
+  if (hasErrno(error, 'ENOSPC', 'EDQUOT'))
+    return new MooringError('DISK_FULL', { detail: folder, cause: error })
+  const errno = writeDenials.find((one) => hasErrno(error, one))
+  if (errno === undefined) return error
+  const detail = `${folder}: ${explainDenial(errno, readConfinement())}`
+  return new MooringError('STATE_UNWRITABLE', { detail, cause: error })
 }
 
 /** Whether `error` is a system error with one of the given names. */

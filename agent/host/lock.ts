@@ -3,7 +3,7 @@ import { link, mkdir, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { MooringError } from '../../shared/errors.ts'
-import { hasErrno, readBounded } from './files.ts'
+import { asStorageFault, hasErrno, readBounded } from './files.ts'
 
 /** Who holds the lock: a pid is used again, a pid with its start time is not until the next boot. */
 interface Holder {
@@ -35,9 +35,13 @@ export async function takeLock({ path, pid, processes }: LockDeps): Promise<() =
   const self = await processes.find(pid)
   const mine = JSON.stringify({ pid, startTime: self?.startTime ?? 0, bootId } satisfies Holder)
   const temporary = `${path}.${randomBytes(6).toString('hex')}`
-  await mkdir(dirname(path), { recursive: true, mode: 0o711 })
-  // A link appears with its content or not at all: nobody reads a lock that is half written.
-  await writeFile(temporary, mine, { mode: 0o600 })
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o711 })
+    // A link appears with its content or not at all: nobody reads a lock that is half written.
+    await writeFile(temporary, mine, { mode: 0o600 })
+  } catch (error) {
+    throw asStorageFault(error, dirname(path))
+  }
   try {
     for (let n = 0; n < tries; n += 1) {
       if (await linked(temporary, path)) return () => release(path, mine)

@@ -8,6 +8,7 @@ import type { Controller } from '../client/controller.ts'
 import type { Effects } from '../effects.ts'
 import type { ControllerTime } from '../host/clock-skew.ts'
 import { type Identity, type State, type StateStore, stateVersion } from '../state.ts'
+import type { MachineMark } from './belonging.ts'
 import { makeCertificateRequest } from './csr.ts'
 import { makeKey, makeProof } from './key.ts'
 import type { JoinMethod } from './method.ts'
@@ -26,6 +27,8 @@ export interface JoinerDeps {
   readonly fresh: JoinMethod
   readonly renew: JoinMethod
   readonly facts: () => Promise<JoinFacts>
+  /** What the state is bound to. */
+  readonly machine: () => Promise<MachineMark>
   readonly time: ControllerTime
   readonly clock: Clock
   readonly effects: Effects
@@ -47,13 +50,20 @@ export function createJoiner(deps: JoinerDeps): Joiner {
   async function withKey(): Promise<State> {
     const state = store.current()
     if (state !== undefined) return state
-    const made: State = { version: stateVersion, privateKey: makeKey() }
+    const made: State = { version: stateVersion, privateKey: makeKey(), machine: await deps.machine() }
     await effects.run('key-stored', () => store.write(made))
     return made
   }
 
   async function ask(method: JoinMethod, state: State, signal: AbortSignal) {
-    const evidence = await method.evidence(signal)
+    const evidence = await method.evidence(signal).catch((error: unknown) => {
+      if (state.dropped === undefined || !isMooringError(error)) throw error
+      // The token is missing because nobody expected this machine to join: it was made of one that had joined.
+      throw new MooringError('MACHINE_CHANGED', {
+        detail: `${state.dropped.why}; ${error.detail}`,
+        cause: error,
+      })
+    })
     const sentAt = clock.now()
     const challenge = await controller.challenge(signal)
     deps.time.observe({ theirs: challenge.now, sentAt, receivedAt: clock.now() })
@@ -113,6 +123,7 @@ export function createJoiner(deps: JoinerDeps): Joiner {
       identity,
       bundle: answer.bundle,
       bundleAt: deps.time.now(),
+      ...(state.machine && { machine: state.machine }),
     } as const
     await effects.run('identity-stored', () => store.write(joined))
     log.info('joined', { vm: identity.vm, pool, certificateUntil: validToDate.toISOString() })

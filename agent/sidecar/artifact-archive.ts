@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { extract, type Header } from 'tar-stream'
 import { errorText, MooringError } from '../../shared/errors.ts'
-import { asDiskFull, hasErrno, syncFolder } from '../host/files.ts'
+import { asStorageFault, hasErrno, syncFolder } from '../host/files.ts'
 import { archiveFiles, type Manifest } from './artifact-manifest.ts'
 
 /** No file of a sidecar is larger; bounds what a small archive can unpack to. */
@@ -86,7 +86,7 @@ async function writeEntry(
 
 /** The reason that says most: ours, the machine's, or else that the bytes are no archive. */
 function asInvalid(reasons: readonly unknown[], folder: string): unknown {
-  const known = reasons.map((reason) => asDiskFull(reason, folder))
+  const known = reasons.map((reason) => asStorageFault(reason, folder))
   const machine = (reason: unknown) => hasErrno(reason, 'EIO', 'EROFS', 'EACCES', 'ENOENT', 'EMFILE')
   const best = known.find((reason) => reason instanceof MooringError) ?? known.find(machine)
   if (best !== undefined) return best

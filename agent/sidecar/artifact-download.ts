@@ -3,8 +3,8 @@ import { createReadStream } from 'node:fs'
 import { type FileHandle, mkdir, open, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { SidecarArtifact } from '../../shared/api/bundle.ts'
-import { MooringError } from '../../shared/errors.ts'
-import { asDiskFull } from '../host/files.ts'
+import { isMooringError, MooringError } from '../../shared/errors.ts'
+import { asStorageFault } from '../host/files.ts'
 
 /** Reads an archive from the controller, from byte `from` on. */
 export type FetchArtifact = (
@@ -59,9 +59,9 @@ export async function downloadArtifact(
       return end
     }
   } catch (error) {
-    const reason = asDiskFull(error, folder)
+    const reason = asStorageFault(error, folder)
     // The space is worth more to the machine than the bytes are to us.
-    if (reason !== error) await rm(path, { force: true })
+    if (isMooringError(reason, 'DISK_FULL')) await rm(path, { force: true })
     throw reason
   } finally {
     await file.close()

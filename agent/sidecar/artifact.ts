@@ -4,7 +4,7 @@ import { basename, dirname, join, relative } from 'node:path'
 import type { SidecarArtifact } from '../../shared/api/bundle.ts'
 import { errorText } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
-import { asDiskFull, syncFolder, writeAtomic } from '../host/files.ts'
+import { asStorageFault, syncFolder, writeAtomic } from '../host/files.ts'
 import { unpackArchive } from './artifact-archive.ts'
 import { downloadArtifact, type FetchArtifact } from './artifact-download.ts'
 import {
@@ -79,7 +79,7 @@ export function createArtifacts({ paths, fetchArtifact, log }: ArtifactsDeps): A
         await syncFolder(paths.versions)
       } catch (error) {
         await rm(temporary, { recursive: true, force: true })
-        throw asDiskFull(error, paths.versions)
+        throw asStorageFault(error, paths.versions)
       } finally {
         // Also when it cannot be unpacked: the next try then gets it anew.
         if (!signal.aborted) await rm(archive, { force: true })

@@ -1,6 +1,6 @@
 import { chmod, chown, mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { asDiskFull, hasErrno, readBounded, writeAtomic } from '../host/files.ts'
+import { asStorageFault, hasErrno, readBounded, writeAtomic } from '../host/files.ts'
 import { exactFolders, type SidecarFile, writableFolders } from './files.ts'
 
 export interface RunFolderDeps {
@@ -57,7 +57,7 @@ export function createRunFolder({ path: run, state, user }: RunFolderDeps): RunF
           await writeAtomic(join(run, file.path), file.content, { mode: file.mode, ...owner })
         }
       } catch (error) {
-        throw asDiskFull(error, run)
+        throw asStorageFault(error, run)
       }
     },
   }

@@ -1,17 +1,21 @@
 import { readFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import t from 'tap'
-import { environmentNames, readConfig } from '../../../agent/config.ts'
+import { environmentNames, readConfig as readLayers } from '../../../agent/config.ts'
 import { isMooringError } from '../../../shared/errors.ts'
 
 const pin = `sha256:${'0'.repeat(64)}`
 const smallest = { controller: { url: 'https://c:8443', pin }, pool: 'web' }
+
+const readConfig = (text: string, env: Record<string, string>) =>
+  readLayers([{ path: 'agent.yaml', text }], env)
 
 function fault(config: unknown, env = {}): string {
   try {
     readConfig(typeof config === 'string' ? config : JSON.stringify(config), env)
   } catch (error) {
     if (isMooringError(error, 'CONFIG_INVALID')) return error.detail ?? ''
+    if (isMooringError(error, 'NOT_CONFIGURED')) return error.code
     throw error
   }
   return 'none'
@@ -30,7 +34,8 @@ t.test('the smallest configuration gets every default', async (t) => {
 
 t.test('the documented configuration can be read, and shows the defaults and every variable', async (t) => {
   const text = await readFile(new URL('../../../docs/agent.yaml', import.meta.url), 'utf8')
-  const documented = readConfig(text, {})
+  t.throws(() => readConfig(text, {}), { code: 'NOT_CONFIGURED' }, 'it is an example, and taken for one')
+  const documented = readConfig(text, { MOORING_CONTROLLER_URL: 'https://c:8443' })
   const defaults = readConfig(JSON.stringify(smallest), {})
   t.same({ ...documented, controller: undefined }, { ...defaults, controller: undefined })
   for (const name of Object.keys(environmentNames)) t.match(text, `(${name})`)
@@ -66,7 +71,6 @@ t.test('what is wrong is named', async (t) => {
   const cases: [unknown, RegExp][] = [
     [{ ...smallest, pol: 1 }, /^pol is not a key/],
     [{ ...smallest, controller: { ...controller, caFle: 'x' } }, /^controller\.caFle is not a key/],
-    [{ pool }, /^controller is missing/],
     [{ controller: { pin }, pool }, /^controller\.url is missing/],
     [{ controller: { ...controller, url: 'http://c' }, pool }, /^controller\.url must match/],
     [{ controller: { ...controller, url: 'https://user@c' }, pool }, /^controller\.url must match/],
@@ -81,6 +85,57 @@ t.test('what is wrong is named', async (t) => {
   ]
   for (const [config, words] of cases) t.match(fault(config), words)
   t.match(fault(smallest, { MOORING_LOG_LEVEL: 'loud' }), /^log\.level/)
+})
+
+t.test('what user data says lies over what an image says', async (t) => {
+  const over = (...texts: unknown[]) =>
+    readLayers(
+      texts.map((text, i) => ({ path: `${i}.yaml`, text: JSON.stringify(text) })),
+      {},
+    )
+  const other = `sha256:${'1'.repeat(64)}`
+  const image = {
+    controller: { url: 'https://mooring.example.org:8443', pin },
+    pool: 'web',
+    log: { level: 'debug' },
+  }
+  t.match(over(image, { controller: { url: 'https://c', pin: other }, join: { tokenFile: '/t' } }), {
+    controller: { url: new URL('https://c'), trust: { pin: other } },
+    pool: 'web',
+    join: { tokenFile: '/t' },
+    log: { level: 'debug' },
+  })
+  t.same(
+    over(image, { controller: { url: 'https://c', caFile: '/ca' } }).controller.trust,
+    { caFile: '/ca' },
+    'who says whom to trust takes back what was said of it',
+  )
+  t.equal(over(image, { controller: { url: 'https://c' } }, { pool: 'db' }).pool, 'db', 'the last one wins')
+  t.throws(() => over(smallest, { pol: 1 }), {
+    code: 'CONFIG_INVALID',
+    detail: 'pol is not a key of the configuration (in 1.yaml)',
+  })
+  t.throws(() => over(smallest, { log: { level: 'x' } }), {
+    code: 'CONFIG_INVALID',
+    detail: /\(in 1\.yaml\)$/,
+  })
+  t.throws(() => over(smallest, [1]), { code: 'CONFIG_INVALID', detail: /the file must be object/ })
+  t.throws(() => readLayers([{ path: 'd.yaml', text: 'a: [' }], {}), {
+    code: 'CONFIG_INVALID',
+    detail: /^d\.yaml is not YAML/,
+  })
+})
+
+t.test('no word of a controller is no fault, but a state to wait in', async (t) => {
+  t.throws(() => readLayers([], {}), { code: 'NOT_CONFIGURED', detail: 'there is no configuration file' })
+  for (const config of [
+    {},
+    { pool: 'web' },
+    { controller: {} },
+    { controller: { url: 'https://a.example.com' } },
+  ])
+    t.equal(fault(config), 'NOT_CONFIGURED')
+  t.not(fault({ ...smallest, controller: { url: 'https://example.org.real.net', pin } }), 'NOT_CONFIGURED')
 })
 
 t.test('no text does anything but be read or be refused', async (t) => {

@@ -26,10 +26,10 @@ const importers: Record<string, readonly string[]> = {
   'reflect-metadata': ['controller/pki/', 'agent/join/'],
   ssh2: ['controller/delivery/ssh'],
   systeminformation: ['agent/host/facts.ts'],
-  'tar-stream': ['agent/sidecar/'],
+  'tar-stream': ['agent/sidecar/', 'controller/backup.ts', 'cli/artifact/'],
   typebox: ['shared/', 'agent/', 'controller/', 'cli/'],
   ws: ['agent/client/', 'controller/api/', 'controller/fleet/streams.ts'],
-  yaml: ['agent/config.ts', 'controller/config.ts', 'cli/'],
+  yaml: ['agent/config-layers.ts', 'controller/config.ts', 'cli/'],
 }
 
 /** Nothing of these is in the agent's executable. */

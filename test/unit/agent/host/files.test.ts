@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import {
-  asDiskFull,
+  asStorageFault,
   hasErrno,
   readBounded,
   removeTemporaries,
@@ -58,9 +58,14 @@ t.test('only what a killed write left is removed', async (t) => {
 
 t.test('a full disk has a code, other errors keep theirs', async (t) => {
   const full = Object.assign(new Error('no space'), { code: 'ENOSPC' })
-  t.match(asDiskFull(full, '/folder'), { code: 'DISK_FULL', detail: '/folder' })
-  const other = Object.assign(new Error('no'), { code: 'EACCES' })
-  t.equal(asDiskFull(other, '/folder'), other)
-  t.ok(hasErrno(other, 'EPERM', 'EACCES'))
+  t.match(asStorageFault(full, '/folder'), { code: 'DISK_FULL', detail: '/folder' })
+  const other = Object.assign(new Error('no'), { code: 'EIO' })
+  t.equal(asStorageFault(other, '/folder'), other)
+  const readOnly = Object.assign(new Error('EROFS'), { code: 'EROFS' })
+  t.match(asStorageFault(readOnly, '/folder'), {
+    code: 'STATE_UNWRITABLE',
+    detail: '/folder: the file system is read-only',
+  })
+  t.ok(hasErrno(other, 'EPERM', 'EIO'))
   t.notOk(hasErrno('EACCES', 'EACCES'))
 })

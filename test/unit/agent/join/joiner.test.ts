@@ -2,6 +2,7 @@ import t from 'tap'
 import { createEffects } from '../../../../agent/effects.ts'
 import { createControllerTime } from '../../../../agent/host/clock-skew.ts'
 import { createJoiner } from '../../../../agent/join/joiner.ts'
+import { makeKey } from '../../../../agent/join/key.ts'
 import { createRenewMethod } from '../../../../agent/join/renew.ts'
 import { createTokenMethod } from '../../../../agent/join/token.ts'
 import type { State } from '../../../../agent/state.ts'
@@ -15,7 +16,11 @@ import { someBundle } from '../bundle.ts'
 const authority = await createTestAuthority()
 const { signal } = new AbortController()
 
-function scene(refusals: Partial<Record<'token' | 'renew', ErrorCode>> = {}, start?: State) {
+function scene(
+  refusals: Partial<Record<'token' | 'renew', ErrorCode>> = {},
+  start?: State,
+  token: string | undefined = 't'.repeat(20),
+) {
   const clock = createFakeClock()
   const requests: JoinRequest[] = []
   const effects: string[] = []
@@ -44,9 +49,10 @@ function scene(refusals: Partial<Record<'token' | 'renew', ErrorCode>> = {}, sta
         state = next
       },
     },
-    fresh: createTokenMethod({ file: '/t', read: async () => 't'.repeat(20) }),
+    fresh: createTokenMethod({ file: '/t', read: async () => token }),
     renew: createRenewMethod({ identity: () => state?.identity, session: () => undefined }),
     facts: async () => ({ hostname: 'h', arch: 'amd64', bootId: 'b', agentVersion: '1', nics: [] }),
+    machine: async () => ({ instanceId: 'i-1' }),
     time,
     clock,
     effects: createEffects({ after: (name) => effects.push(name) }),
@@ -122,4 +128,27 @@ t.test('coming back clears what was said at the leave', async (t) => {
   const back = scene({}, { ...joined, left: { at: 1, reason: 'operator' } })
   await back.joiner.join(signal)
   t.equal(back.state()?.left, undefined)
+})
+
+t.test('a state is of the machine that made it, and stays so', async (t) => {
+  const { joiner, state } = scene()
+  await joiner.join(signal)
+  t.same(state()?.machine, { instanceId: 'i-1' })
+  await joiner.join(signal)
+  t.same(state()?.machine, { instanceId: 'i-1' }, 'a renewal keeps it')
+})
+
+t.test('where the identity of another machine was dropped, a missing token is said to be why', async (t) => {
+  const dropped = { at: 1, why: 'its machine-id is another', vm: 'vm-0' }
+  const state: State = { version: 1, privateKey: makeKey(), dropped }
+  const bare = scene({}, state, '')
+  await t.rejects(bare.joiner.join(signal), {
+    code: 'MACHINE_CHANGED',
+    detail: /^its machine-id is another; join\.tokenFile/,
+  })
+  t.same(bare.requests, [])
+  const given = scene({}, state)
+  await given.joiner.join(signal)
+  t.same(methods(given.requests), ['token'], 'never by the key alone')
+  t.equal(given.state()?.dropped, undefined)
 })

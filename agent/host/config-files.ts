@@ -1,0 +1,36 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { MooringError } from '../../shared/errors.ts'
+import type { ConfigLayer } from '../config-layers.ts'
+import { hasErrno, readBounded } from './files.ts'
+
+/** Largest configuration file, in bytes. */
+const maxBytes = 64 * 1024
+const mostLayers = 32
+
+/**
+ * The configuration file, if it is there, and the files `*.yaml` of the folder beside it that is called as it is, with
+ * `.d`, by name: /etc/mooring/agent.d/50-cloud-init.yaml lies over /etc/mooring/agent.yaml.
+ */
+export async function readConfigFiles(path: string): Promise<readonly ConfigLayer[]> {
+  const folder = `${path.replace(/\.ya?ml$/, '')}.d`
+  const names = (await namesIn(folder)).filter((name) => name.endsWith('.yaml') && !name.startsWith('.'))
+  if (names.length > mostLayers) {
+    throw new MooringError('CONFIG_INVALID', { detail: `${folder} holds more than ${mostLayers} files` })
+  }
+  const layers: ConfigLayer[] = []
+  for (const file of [path, ...names.toSorted().map((name) => join(folder, name))]) {
+    const text = await readBounded(file, maxBytes)
+    if (text !== undefined) layers.push({ path: file, text })
+  }
+  return layers
+}
+
+async function namesIn(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder)
+  } catch (error) {
+    if (hasErrno(error, 'ENOENT', 'ENOTDIR')) return []
+    throw error
+  }
+}
