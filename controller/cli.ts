@@ -6,6 +6,13 @@ export type Command =
   | { readonly name: 'run'; readonly config: string | undefined; readonly json: boolean }
   | { readonly name: 'enrol'; readonly config: string | undefined; readonly json: boolean }
   | { readonly name: 'pin'; readonly config: string | undefined; readonly json: boolean }
+  | { readonly name: 'backup'; readonly config: string | undefined; readonly out: string }
+  | {
+      readonly name: 'restore'
+      readonly config: string | undefined
+      readonly file: string
+      readonly force: boolean
+    }
   | { readonly name: 'openapi' }
   | { readonly name: 'version' }
   | { readonly name: 'help' }
@@ -19,6 +26,11 @@ export const usage = `mooring-controller: brings virtual machines into an Istio 
                                                       one-time enrolment code
   mooring-controller enrol [--config FILE] [--json]   a new one-time enrolment code for an administrator
   mooring-controller pin [--config FILE] [--json]     the pin and the CA file that agents trust
+  mooring-controller backup [--config FILE] --out FILE
+                                                      database and keys into one file, which is secret; it may run
+                                                      meanwhile
+  mooring-controller restore [--config FILE] [--force] BACKUP
+                                                      the reverse; it must not run
   mooring-controller openapi                          the description of its interface (OpenAPI 3.1)
   mooring-controller version
 
@@ -37,12 +49,22 @@ export function parseCommand(argv: readonly string[]): Command {
   const { values, positionals } = parsed
   const [name, ...more] = positionals
   if (values.help || name === 'help') return { name: 'help' }
-  if (more.length > 0) throw new MooringError('CONFIG_INVALID', { detail: `unexpected ${more.join(' ')}` })
+  if (more.length > (name === 'restore' ? 1 : 0))
+    throw new MooringError('CONFIG_INVALID', { detail: `unexpected ${more.join(' ')}` })
   switch (name) {
     case 'run':
     case 'enrol':
     case 'pin':
       return { name, config: values.config, json: values.json ?? false }
+    case 'backup':
+      if (values.out === undefined)
+        throw new MooringError('CONFIG_INVALID', { detail: 'backup needs --out FILE' })
+      return { name, config: values.config, out: values.out }
+    case 'restore': {
+      const [file] = more
+      if (file === undefined) throw new MooringError('CONFIG_INVALID', { detail: 'restore needs a file' })
+      return { name, config: values.config, file, force: values.force ?? false }
+    }
     case 'openapi':
     case 'version':
       return { name }
@@ -61,6 +83,8 @@ function read(argv: readonly string[]) {
     options: {
       config: { type: 'string', short: 'c' },
       json: { type: 'boolean' },
+      out: { type: 'string' },
+      force: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
   })

@@ -1,12 +1,13 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { hostname, networkInterfaces } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { systemClock } from '../shared/clock.ts'
 import { errorText, MooringError } from '../shared/errors.ts'
 import { createLog, type Log, silentLog } from '../shared/log.ts'
 import { openapiDocument } from './api/openapi.ts'
 import { createOperators } from './auth/operators.ts'
+import { backUp, restore } from './backup.ts'
 import { type Command, exitCodeOf, exitCodes, parseCommand, usage } from './cli.ts'
 import { type Config, loadConfig } from './config.ts'
 import { createController } from './controller.ts'
@@ -32,6 +33,19 @@ async function main(argv: readonly string[]): Promise<number> {
       return enrol(command, await configOf(command))
     case 'pin':
       return pin(command, await configOf(command))
+    case 'backup': {
+      const { dataDir } = await configOf(command)
+      await backUp(resolve(command.out), { dataDir, clock: systemClock, version: version() })
+      process.stdout.write(`${command.out}: it holds keys; keep it as you keep them\n`)
+      return exitCodes.ok
+    }
+    case 'restore': {
+      const { dataDir } = await configOf(command)
+      const { setAside } = await restore(command.file, { dataDir, force: command.force })
+      process.stdout.write(`restored into ${dataDir}\n`)
+      if (setAside !== undefined) process.stdout.write(`what was there is in ${setAside}\n`)
+      return exitCodes.ok
+    }
     case 'run':
       return run(command, await configOf(command))
   }

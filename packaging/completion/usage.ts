@@ -7,8 +7,10 @@ import type { ProgramCommand, ProgramOption } from './program.ts'
 export function fromUsage(help: string): ProgramCommand {
   const [, name = '', text = ''] = /^([a-z-]+): (.+)$/m.exec(help) ?? []
   const entries = joined(help).flatMap((line) => {
-    const [, left = '', right = ''] = /^ {2}(\S.*?) {2,}(\S.*)$/.exec(line) ?? bare(line, name)
-    return left === '' ? [] : [{ left: left.replace(`${name} `, ''), right }]
+    const [, left = '', right = ''] = /^ {2}(\S.*?)(?: {2,}(\S.*))?$/.exec(line) ?? []
+    // A line that is neither: prose, which has no second column.
+    if (left === '' || (right === '' && !left.startsWith(`${name} `))) return []
+    return [{ left: left.replace(`${name} `, ''), right: right.replace(/\s+/g, ' ') }]
   })
   const options = entries.filter(({ left }) => left.startsWith('-')).map(asOption)
   const commands = entries.filter(({ left }) => /^[a-z]/.test(left)).map(asCommand)
@@ -20,13 +22,9 @@ interface Entry {
   readonly right: string
 }
 
-function bare(line: string, name: string): readonly string[] {
-  return new RegExp(`^ {2}(${name} [a-z-]+)()$`).exec(line) ?? []
-}
-
 /** A text that goes on in the next line, in one. */
 function joined(help: string): readonly string[] {
-  return help.replace(/\n {20,}(?=\S)/g, ' ').split('\n')
+  return help.replace(/\n {20,}(?=\S)/g, '  ').split('\n')
 }
 
 function asOption({ left, right }: Entry): ProgramOption {
