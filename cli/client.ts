@@ -53,7 +53,7 @@ const idempotent = (method: Method, path: string) => method !== 'POST' || path.e
 /** A client that trusts one authority, keeps its connection, and bounds what it reads and how long it waits. */
 export function createClient(deps: ClientDeps): Client {
   const { server, clock, signal, timeoutMs = 30_000, maxBytes = 64 * 1024 * 1024, silenceMs = 30_000 } = deps
-  const agent = new Agent({ keepAlive: true, maxSockets: 4, ca: deps.ca })
+  const agent = new Agent({ keepAlive: true, maxSockets: 4, ca: deps.ca, allowPartialTrustChain: true })
 
   async function open(
     method: Method,

@@ -13,6 +13,12 @@ export type Command =
       readonly file: string
       readonly force: boolean
     }
+  | {
+      readonly name: 'rotate-ca'
+      readonly config: string | undefined
+      readonly json: boolean
+      readonly finish: boolean
+    }
   | { readonly name: 'openapi' }
   | { readonly name: 'version' }
   | { readonly name: 'help' }
@@ -31,6 +37,8 @@ export const usage = `mooring-controller: brings virtual machines into an Istio 
                                                       meanwhile
   mooring-controller restore [--config FILE] [--force] BACKUP
                                                       the reverse; it must not run
+  mooring-controller rotate-ca [--finish]             another authority, beside the present one until --finish;
+                                                      both take effect when the controller starts again
   mooring-controller openapi                          the description of its interface (OpenAPI 3.1)
   mooring-controller version
 
@@ -65,6 +73,8 @@ export function parseCommand(argv: readonly string[]): Command {
       if (file === undefined) throw new MooringError('CONFIG_INVALID', { detail: 'restore needs a file' })
       return { name, config: values.config, file, force: values.force ?? false }
     }
+    case 'rotate-ca':
+      return { name, config: values.config, json: values.json ?? false, finish: values.finish ?? false }
     case 'openapi':
     case 'version':
       return { name }
@@ -83,6 +93,7 @@ function read(argv: readonly string[]) {
     options: {
       config: { type: 'string', short: 'c' },
       json: { type: 'boolean' },
+      finish: { type: 'boolean' },
       out: { type: 'string' },
       force: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },

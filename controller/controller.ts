@@ -190,7 +190,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
 
   const server = await createServer({
     credentials: certificate.current(),
-    agentCa: authority.certificate,
+    agentCa: authority.trusted,
     gate: { operators, agents, store, audit, metrics },
     limits: {
       failuresPerMinute: limits.failuresPerMinute,
@@ -255,7 +255,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
       return {
         url,
         pin: authority.pin,
-        ca: authority.certificate,
+        ca: authority.trusted,
         caFile: authority.file,
         ...((await operators.needEnrolment()) && { enrolment: (await operators.newEnrolment()).code }),
       }

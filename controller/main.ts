@@ -14,6 +14,7 @@ import { createController } from './controller.ts'
 import { isEffectName } from './effects.ts'
 import { createStandaloneMesh } from './mesh/standalone/standalone.ts'
 import { createAuthority } from './pki/authority.ts'
+import { finishRotation, rotateAuthority } from './pki/rotation.ts'
 import { openDatabase } from './store/database.ts'
 import { createSqliteStore } from './store/sqlite.ts'
 
@@ -46,6 +47,8 @@ async function main(argv: readonly string[]): Promise<number> {
       if (setAside !== undefined) process.stdout.write(`what was there is in ${setAside}\n`)
       return exitCodes.ok
     }
+    case 'rotate-ca':
+      return rotateCa(command, await configOf(command))
     case 'run':
       return run(command, await configOf(command))
   }
@@ -137,12 +140,39 @@ async function enrol(command: { readonly json: boolean }, config: Config): Promi
 }
 
 async function pin(command: { readonly json: boolean }, config: Config): Promise<number> {
-  const { pin, file } = await createAuthority({ folder: join(config.dataDir, 'pki'), clock: systemClock })
-  process.stdout.write(
-    command.json ? `${JSON.stringify({ pin, caFile: file })}\n` : `pin ${pin}\nca ${file}\n`,
-  )
+  const { pin, pinBefore, file } = await createAuthority({
+    folder: join(config.dataDir, 'pki'),
+    clock: systemClock,
+  })
+  say(command, { pin, ...(pinBefore && { pinBefore }), caFile: file })
   return exitCodes.ok
 }
+
+async function rotateCa(
+  command: { readonly json: boolean; readonly finish: boolean },
+  config: Config,
+): Promise<number> {
+  const deps = { folder: join(config.dataDir, 'pki'), clock: systemClock }
+  if (!command.finish) {
+    say(command, { ...(await rotateAuthority(deps)) })
+    return exitCodes.ok
+  }
+  const store = createSqliteStore({
+    database: openDatabase({ file: join(config.dataDir, 'controller.sqlite') }),
+    log: silentLog,
+  })
+  try {
+    const vms = (await store.list('vm')).map(({ value }) => value)
+    say(command, { ...(await finishRotation(deps, vms)) })
+    return exitCodes.ok
+  } finally {
+    await store.close()
+  }
+}
+
+/** Names and values, a line each, or as JSON. */
+function say(command: { readonly json: boolean }, facts: Readonly<Record<string, string>>): void {
+  const words: Readonly<Record<string, string>> = { caFile: 'ca', pinBefore: 'pin-before' }
 
 function version(): string {
   const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')

@@ -104,6 +104,8 @@ function requestOptions(options: HttpRequest, agent: Agent, signal: AbortSignal)
     agent,
     signal,
     ca,
+    // A pinned key is trusted as it is, also where another authority has certified it.
+    allowPartialTrustChain: true,
     minVersion: 'TLSv1.2',
     ...(credentials && { key: credentials.key, cert: credentials.certificate }),
     headers: {

@@ -39,6 +39,8 @@ export interface AdmissionQuestion {
   readonly others: readonly Stored<'vm'>[]
   readonly isLive: (vm: string) => boolean
   readonly certificateMs: number
+  /** Pin of the authority that will sign it. */
+  readonly certificateIssuer: string
   /** Longest time that a workload certificate got by a token given now can last. */
   readonly workloadMs: number
 }
@@ -204,6 +206,7 @@ function admission(question: AdmissionQuestion, address: string) {
     admittedAt: now,
     lastSeenAt: now,
     certificateExpiresAt: now + question.certificateMs,
+    certificateIssuer: question.certificateIssuer,
   }
 }
 

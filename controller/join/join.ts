@@ -115,6 +115,7 @@ export function createJoin(deps: JoinDeps): Join {
       others: vms.filter((other) => other.name !== vm),
       isLive: fleet.isLive,
       certificateMs: settings.agentCertificateMs,
+      certificateIssuer: authority.pin,
       workloadMs: settings.workloadMs,
     }
   }
@@ -188,7 +189,7 @@ export function createJoin(deps: JoinDeps): Join {
       }),
     )
     metrics.count('mooring_certificates_total', { kind: 'agent' })
-    return { wire: wireVersion, vm, certificate, controllerCa: authority.certificate, bundle }
+    return { wire: wireVersion, vm, certificate, controllerCa: authority.trusted, bundle }
   }
 
   return (request, remoteAddress) =>

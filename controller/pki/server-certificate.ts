@@ -71,7 +71,7 @@ export async function createServerCertificate(deps: ServerCertificateDeps): Prom
     return (
       clock.now() >= from &&
       clock.now() < from + ((to - from) * 2) / 3 &&
-      chain.endsWith(authority.certificate) &&
+      chain.slice(pemEnd(chain)) === authority.shown &&
       certificate.publicKey.equals(createPublicKey(key)) &&
       shown.length === deps.hosts.length &&
       names.every((name) => certificate.checkHost(name) !== undefined) &&
@@ -96,4 +96,10 @@ export async function createServerCertificate(deps: ServerCertificateDeps): Prom
       }
     },
   }
+}
+
+/** Where the first certificate of a chain ends. */
+function pemEnd(chain: string): number {
+  const end = '-----END CERTIFICATE-----\n'
+  return chain.indexOf(end) + end.length
 }

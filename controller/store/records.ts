@@ -97,6 +97,8 @@ export interface VmRecord {
   /** Last time a controller knew it alive, as of the last write; heartbeats are not written. */
   readonly lastSeenAt: number
   readonly certificateExpiresAt: number
+  /** Pin of the authority that signed it. */
+  readonly certificateIssuer?: string
   /** Latest possible end of any workload certificate it may hold. */
   readonly workloadCertificateUntil: number
   readonly agentVersion: string

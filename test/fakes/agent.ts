@@ -306,6 +306,7 @@ export function send<T = unknown>(
       {
         method,
         agent: connection.agent ?? false,
+        allowPartialTrustChain: true,
         ca: connection.ca,
         ...(connection.cert !== undefined && { key: connection.key, cert: connection.cert }),
         headers: {

@@ -17,7 +17,7 @@ function clientOf(
   const clock = createFakeClock()
   const client = createClient({
     server: new URL(standIn.url),
-    ca: standIn.authority.certificate,
+    ca: standIn.authority.trusted,
     token: new Secret('token-1'),
     clock,
     random: () => 0,
@@ -84,7 +84,7 @@ t.test('what would do harm twice is sent once', async (t) => {
 t.test('a controller with another authority gets nothing', async (t) => {
   const standIn = await createStandIn(t)
   const { authority: other } = await createStandIn(t, { folder: 'other' })
-  const { client } = clientOf(t, standIn, { ca: other.certificate })
+  const { client } = clientOf(t, standIn, { ca: other.trusted })
   const failed = client.call('POST', '/v1/tokens', TokenCreated, { body: { pool: 'web' } })
   await t.rejects(failed, { code: 'CONTROLLER_UNTRUSTED' })
   t.same(standIn.seen, [])

@@ -7,6 +7,9 @@ t.test('commands and their options', async (t) => {
   t.same(parseCommand(['run', '--config', 'f', '--json']), { name: 'run', config: 'f', json: true })
   t.same(parseCommand(['enrol', '-c', 'f']), { name: 'enrol', config: 'f', json: false })
   t.same(parseCommand(['pin']), { name: 'pin', config: undefined, json: false })
+  const rotate = { name: 'rotate-ca', config: 'f', json: false }
+  t.same(parseCommand(['rotate-ca', '-c', 'f']), { ...rotate, finish: false })
+  t.same(parseCommand(['rotate-ca', '-c', 'f', '--finish']), { ...rotate, finish: true })
   t.same(parseCommand(['openapi']), { name: 'openapi' })
   t.same(parseCommand(['version']), { name: 'version' })
   t.same(parseCommand(['--help']), { name: 'help' })
@@ -20,7 +23,7 @@ t.test('what is no command is refused', async (t) => {
 })
 
 t.test('the usage names every command', async (t) => {
-  for (const name of ['run', 'enrol', 'pin', 'openapi', 'version']) {
+  for (const name of ['run', 'enrol', 'pin', 'rotate-ca', 'openapi', 'version']) {
     t.match(usage, `mooring-controller ${name}`)
   }
 })

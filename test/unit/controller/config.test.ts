@@ -40,7 +40,7 @@ t.test('docs/pool.yaml is a pool that can be applied, with every option and the 
       rollout: poolDefaults.rollout,
     },
   )
-  const { http: _, tcp: __, ...times } = pool.spec.probe ?? {}
+  const { http: _, tcp: __, grpc: ___, exec: ____, ...times } = pool.spec.probe ?? {}
   t.same(times, poolDefaults.probe)
 })
 

@@ -94,6 +94,7 @@ const base: AdmissionQuestion = {
   suspectedSince: undefined,
   others: [],
   isLive: () => false,
+  certificateIssuer: 'pin-1',
   certificateMs: 24 * hour,
   workloadMs: 2 * hour,
 }

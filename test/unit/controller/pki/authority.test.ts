@@ -26,13 +26,13 @@ t.test('the first start makes an authority, later ones load it', async (t) => {
   const clock = createFakeClock()
   const first = await createAuthority({ folder: path, clock })
   const second = await createAuthority({ folder: path, clock })
-  t.equal(first.certificate, second.certificate)
+  t.equal(first.trusted, second.trusted)
   t.equal(first.pin, second.pin)
   t.equal(statSync(join(path, 'authority.pem')).mode & 0o777, 0o600)
   t.equal(statSync(path).mode & 0o777, 0o700)
-  t.equal(readFileSync(first.file, 'utf8'), first.certificate)
-  t.notMatch(first.certificate, /PRIVATE/)
-  const ca = new X509Certificate(first.certificate)
+  t.equal(readFileSync(first.file, 'utf8'), first.trusted)
+  t.notMatch(first.trusted, /PRIVATE/)
+  const ca = new X509Certificate(first.trusted)
   t.ok(ca.ca)
   t.equal(first.pin, keyPin(ca.publicKey.export({ type: 'spki', format: 'der' })))
 })
@@ -44,7 +44,7 @@ t.test('an agent certificate carries the VM, is for clients only and comes with 
   const uri = agentUri('cluster.local', 'vm-1')
   const chain = await authority.signAgent({ vm: 'vm-1', uri, spki: key, notAfter: clock.now() + day })
   const certificate = new X509Certificate(chain)
-  const ca = new X509Certificate(authority.certificate)
+  const ca = new X509Certificate(authority.trusted)
   t.ok(certificate.verify(ca.publicKey))
   t.ok(certificate.checkIssued(ca))
   t.equal(vmOfSubjectAltName('cluster.local', certificate.subjectAltName), 'vm-1')
@@ -53,7 +53,7 @@ t.test('an agent certificate carries the VM, is for clients only and comes with 
   t.ok(certificate.publicKey.equals(createPublicKey({ key, format: 'der', type: 'spki' })))
   t.equal(certificate.validToDate.getTime(), clock.now() + day)
   t.ok(certificate.validFromDate.getTime() < clock.now(), 'counts from a little before')
-  t.ok(chain.endsWith(authority.certificate))
+  t.ok(chain.endsWith(authority.trusted))
   const short = new X509Certificate(
     await authority.signAgent({ vm: 'vm-1', uri, spki: key, notAfter: clock.now() + 60_000 }),
   )
@@ -73,7 +73,7 @@ t.test('no certificate outlives the authority', async (t) => {
   })
   t.equal(
     new X509Certificate(chain).validToDate.getTime(),
-    new X509Certificate(authority.certificate).validToDate.getTime(),
+    new X509Certificate(authority.trusted).validToDate.getTime(),
   )
 })
 

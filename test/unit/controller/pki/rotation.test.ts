@@ -1,0 +1,106 @@
+import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { authorityFiles, createAuthority } from '../../../../controller/pki/authority.ts'
+import { finishRotation, rotateAuthority } from '../../../../controller/pki/rotation.ts'
+import { createServerCertificate } from '../../../../controller/pki/server-certificate.ts'
+import { silentLog } from '../../../../shared/log.ts'
+import { keyPin } from '../../../../shared/pin.ts'
+import { createFakeClock } from '../../../fakes/clock.ts'
+import { record } from '../fleet/situations.ts'
+
+async function setUp(t: { teardown(fn: () => void): void }) {
+  const root = mkdtempSync(join(tmpdir(), 'mooring-rotation-'))
+  t.teardown(() => rmSync(root, { recursive: true }))
+  const clock = createFakeClock()
+  const deps = { folder: join(root, 'pki'), clock }
+  return { clock, deps, before: await createAuthority(deps) }
+}
+
+const blocks = (pem: string) =>
+  (pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []).map(
+    (block) => new X509Certificate(block),
+  )
+const pinOf = (certificate: X509Certificate) =>
+  keyPin(certificate.publicKey.export({ type: 'spki', format: 'der' }))
+
+t.test('both authorities are trusted, the new one signs, and a server shows the way to either', async (t) => {
+  const { deps, clock, before } = await setUp(t)
+  const pins = await rotateAuthority(deps)
+  t.equal(pins.pinBefore, before.pin)
+  const after = await createAuthority(deps)
+  t.same([after.pin, after.pinBefore], [pins.pin, before.pin])
+  t.not(after.pin, before.pin)
+  t.same(blocks(after.trusted).map(pinOf), [after.pin, before.pin])
+  t.equal(readFileSync(after.file, 'utf8'), after.trusted)
+  t.equal(statSync(join(deps.folder, authorityFiles.before)).mode & 0o777, 0o600)
+  const server = await createServerCertificate({
+    ...{ folder: deps.folder, authority: after, clock, log: silentLog, hosts: ['127.0.0.1'] },
+  })
+  const [leaf, successor, old] = blocks(server.current().chain)
+  if (leaf === undefined || successor === undefined || old === undefined) return t.fail('three of them')
+  t.ok(leaf.verify(successor.publicKey))
+  t.ok(successor.verify(old.publicKey), 'the old one vouches for the new one')
+  t.same([pinOf(successor), pinOf(old)], [after.pin, before.pin], 'either pin is found')
+  const spki = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({
+    type: 'spki',
+    format: 'der',
+  })
+  const chain = await after.signAgent({
+    vm: 'vm-1',
+    uri: 'spiffe://a/mooring/vm/vm-1',
+    spki,
+    notAfter: clock.now() + 60_000,
+  })
+  const [agent, issuer] = blocks(chain)
+  t.ok(issuer && agent?.verify(createPublicKey(issuer.publicKey.export({ type: 'spki', format: 'pem' }))))
+  t.equal(issuer && pinOf(issuer), after.pin)
+})
+
+t.test('one at a time, and it ends when nobody holds a certificate of the old one', async (t) => {
+  const { deps, clock, before } = await setUp(t)
+  await t.rejects(finishRotation(deps, []), { code: 'NOT_FOUND' })
+  const { pin } = await rotateAuthority(deps)
+  await t.rejects(rotateAuthority(deps), { code: 'CONFLICT' })
+  const vm = (certificateIssuer: string | undefined, phase: 'ready' | 'left' = 'ready') =>
+    record({
+      phase,
+      certificateExpiresAt: clock.now() + 60_000,
+      ...(certificateIssuer && { certificateIssuer }),
+    })
+  await t.rejects(finishRotation(deps, [vm(pin), vm(before.pin)]), { code: 'CONFLICT', detail: /^1 VMs/ })
+  await t.rejects(finishRotation(deps, [vm(undefined)]), { code: 'CONFLICT' }, 'of whom it is not known')
+  t.equal((await createAuthority(deps)).pinBefore, before.pin, 'a refusal changes nothing')
+  await finishRotation(deps, [vm(pin), vm(before.pin, 'left')])
+  const after = await createAuthority(deps)
+  t.same([after.pin, after.pinBefore, blocks(after.trusted).length], [pin, undefined, 1])
+  t.equal(after.shown, after.trusted)
+  await rotateAuthority(deps)
+})
+
+t.test('certificates that have ended hold nothing up', async (t) => {
+  const { deps, clock, before } = await setUp(t)
+  await rotateAuthority(deps)
+  const ended = record({ phase: 'lost', certificateExpiresAt: clock.now(), certificateIssuer: before.pin })
+  t.ok((await finishRotation(deps, [ended])).pin)
+})
+
+t.test('a rotation that was cut short counts as none, and can be begun again', async (t) => {
+  const { deps, before } = await setUp(t)
+  const current = join(deps.folder, authorityFiles.current)
+  copyFileSync(current, `${current}.kept`)
+  await rotateAuthority(deps)
+  // The power went between the two files.
+  copyFileSync(`${current}.kept`, current)
+  const again = await createAuthority(deps)
+  t.same([again.pin, again.pinBefore, again.trusted], [before.pin, undefined, before.trusted])
+  t.equal((await rotateAuthority(deps)).pinBefore, before.pin)
+  t.ok(existsSync(join(deps.folder, authorityFiles.before)))
+})
+
+t.test('what was never started has nothing to rotate', async (t) => {
+  const { clock } = await setUp(t)
+  await t.rejects(rotateAuthority({ folder: '/no/such/folder', clock }), { code: 'NOT_FOUND' })
+})
