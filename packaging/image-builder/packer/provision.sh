@@ -16,9 +16,9 @@
 set -euo pipefail
 recipe=${MOORING_RECIPE:-/tmp/image-builder}
 
-if command -v cloud-init >/dev/null; then
+if [[ -d /run/cloud-init ]]; then
   # Until the platform's own first boot is done it may hold apt's lock. Code 2: done, with warnings.
-  cloud-init status --wait >/dev/null || (($? == 2))
+  timeout 600 cloud-init status --wait >/dev/null || (($? == 2))
 fi
 bash "$recipe/agent.sh" --deb "${MOORING_AGENT_DEB:?}" \
   ${MOORING_AGENT_SHA256:+--sha256 "$MOORING_AGENT_SHA256"} \

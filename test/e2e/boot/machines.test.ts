@@ -11,6 +11,7 @@ import { createEmulated } from '../../testbed/machines/emulated.ts'
 import type { Container, Machine } from '../../testbed/machines/machine.ts'
 import { ensureDisk, ensureMachineParts } from '../../testbed/machines/parts.ts'
 import { createNetwork, type Network } from '../../testbed/network/network.ts'
+import { identifyProcess } from '../../testbed/network/process-identity.ts'
 import { ensurePrograms } from '../../testbed/parts/system-programs.ts'
 import { silentProgress } from '../../testbed/progress.ts'
 
@@ -52,6 +53,8 @@ t.test('a container boots its own systemd, takes its seed, and is itself after a
   t.equal(vm.on, false)
   t.match(await vm.journal(['--unit', 'systemd-poweroff.service', '--output', 'cat']), 'System Power Off')
   await t.rejects(vm.exec('true'), { code: 'MACHINE_OFF' })
+  await network.close()
+  t.same(await leftOf(network), [])
 })
 
 t.test('a power cut is silent, and nothing but the disk outlives it', async (t) => {
@@ -69,7 +72,7 @@ t.test('a power cut is silent, and nothing but the disk outlives it', async (t) 
 
   const pid = await vm.leader()
   await vm.cutPower()
-  t.equal(existsSync(`/proc/${pid}`), false)
+  t.equal(await identifyProcess(pid ?? 0), undefined)
   t.notMatch(await vm.journal(['--output', 'cat']), 'System Power Off', 'no word of it')
   await vm.powerOn()
   await vm.booted()

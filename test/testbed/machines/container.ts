@@ -187,7 +187,7 @@ export async function createContainer(deps: ContainerDeps): Promise<Container> {
     async powerOff(limitMs = shutdownLimitMs) {
       if (child === undefined) return
       await shutDown('poweroff', limitMs)
-      await unplugNamespace(plugs)
+      await kill()
     },
     async cutPower() {
       if (child !== undefined) await cables.linkDown()

@@ -10,14 +10,25 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit 125
 mkdir -p "/sys/fs/cgroup/$1" && echo $$ > "/sys/fs/cgroup/$1/cgroup.procs" || exit 125
 `
 
+// A process may be on its way out still when its group is to go, so it is tried until it works, or for 15 s.
 const removal = `
 mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit 0
-for group in "/sys/fs/cgroup/$1"*; do
-  if [ -d "$group" ]; then find "$group" -depth -type d -exec rmdir {} \\; ; fi
+tries=0
+while [ $tries -lt 150 ]; do
+  left=no
+  for group in "/sys/fs/cgroup/$1"*; do
+    if [ ! -d "$group" ]; then continue; fi
+    echo 1 > "$group/cgroup.kill"
+    find "$group" -depth -type d -exec rmdir {} \\;
+    if [ -d "$group" ]; then left=yes; fi
+  done
+  if [ $left = no ]; then break; fi
+  tries=$((tries + 1))
+  sleep 0.1
 done
 `
 
-/** Takes away the groups whose name begins so; groups that hold processes stay. */
+/** Ends what is in the groups whose name begins so, and takes them away. */
 export async function removeControlGroups(prefix: string): Promise<void> {
   const inPrivate = ['--mount', '--propagation', 'private', '--', 'sh', '-c', removal, 'sh', prefix]
   await runCommand('unshare', inPrivate)

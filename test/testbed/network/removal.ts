@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { runCommand } from '../command.ts'
 import { removeControlGroups } from '../machines/control-group.ts'
 import { TestbedError } from '../testbed-error.ts'
@@ -20,7 +21,7 @@ export async function removeInstance(instance: Instance, graceMs: number): Promi
   await removeIfThere(['link', 'del', uplinkName(instance)], `/sys/class/net/${uplinkName(instance)}`)
   for (const name of names) await removeIfThere(['netns', 'del', name], `/run/netns/${name}`)
   // Only machines that boot have any.
-  if (names.some((name) => name.startsWith(namespaceName(instance, 'machine-'))))
+  if (existsSync(join(instance.tempDir, 'machines')))
     await removeControlGroups(namespaceName(instance, 'machine-'))
   await rm(instance.tempDir, { recursive: true, force: true, maxRetries: 3 })
   await releaseInstance(instance)

@@ -1,11 +1,9 @@
 import { createHash } from 'node:crypto'
-import { copyFile, readFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { copyFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { runCommand } from '../command.ts'
-import { fullPath } from '../on-path.ts'
-import { TestbedError } from '../testbed-error.ts'
 import { provideGo } from './go.ts'
+import { type GoModule, goWanted, readGoModule, runGo } from './go-build.ts'
 import type { PartCache } from './part-cache.ts'
 
 export const istioVersion = '1.29.1'
@@ -23,7 +21,6 @@ const programs = [
 const version = 'istio.io/istio/pkg/version'
 const linkerFlags = `-s -w -X ${version}.buildVersion=${istioVersion} -X ${version}.buildStatus=Clean`
 const templateInModule = 'tools/packaging/common/envoy_bootstrap.json'
-const buildLimitMs = 45 * 60_000
 
 export interface IstioPart {
   readonly istiod: string
@@ -52,9 +49,10 @@ export async function provideIstio(
         step.at(`${name}, ${about}`)
         const output = join(dir, name)
         const args = ['build', '-trimpath', '-ldflags', linkerFlags, '-o', output, `istio.io/istio/${source}`]
-        await runGo(go, args, signal, (line) => step.at(`${name}: ${line}`))
+        await runGo({ go, dir: moduleDir, args, signal, onLine: (line) => step.at(`${name}: ${line}`) })
       }
-      const { stdout } = await runGo(go, ['list', '-m', '-f', '{{.Dir}}', 'istio.io/istio'], signal)
+      const list = ['list', '-m', '-f', '{{.Dir}}', 'istio.io/istio']
+      const { stdout } = await runGo({ go, dir: moduleDir, args: list, signal })
       await copyFile(join(stdout.trim(), templateInModule), join(dir, template))
     },
   })
@@ -67,16 +65,8 @@ export async function provideIstio(
 }
 
 /** The module files that pin Istio. */
-export async function readModule(): Promise<{ goMod: string; goSum: string }> {
-  const [goMod, goSum] = await Promise.all(
-    ['go.mod', 'go.sum'].map((file) => readFile(join(moduleDir, file), 'utf8')),
-  )
-  return { goMod: goMod ?? '', goSum: goSum ?? '' }
-}
-
-/** The oldest Go that can build it, as its module file says. */
-export function goWanted(goMod: string): string {
-  return /^go (\S+)$/m.exec(goMod)?.[1] ?? '1.26.0'
+export function readModule(): Promise<GoModule> {
+  return readGoModule(moduleDir)
 }
 
 /** Names a build: the version, the machine's kind, and a digest of everything else that decides what comes out. */
@@ -85,36 +75,4 @@ export function istioKey(arch: string, goMod: string, goSum: string): string {
   for (const input of [goMod, goSum, linkerFlags, JSON.stringify(programs.map((p) => [p.name, p.source]))])
     digest.update(input).update('\0')
   return `istio-${istioVersion}-${arch}-${digest.digest('hex').slice(0, 8)}`
-}
-
-async function runGo(
-  go: string,
-  args: readonly string[],
-  signal: AbortSignal | undefined,
-  onLine?: (line: string) => void,
-) {
-  const env = {
-    ...process.env,
-    PATH: `${dirname(go)}:${fullPath(process.env.PATH)}`,
-    CGO_ENABLED: '0',
-    // What a person set for other projects must not change this build, nor fetch another Go.
-    GOTOOLCHAIN: 'local',
-    GOFLAGS: '',
-    GOWORK: 'off',
-    GOOS: '',
-    GOARCH: '',
-  }
-  const result = await runCommand(go, args, {
-    cwd: moduleDir,
-    env,
-    timeoutMs: buildLimitMs,
-    ...(signal === undefined ? {} : { signal }),
-    ...(onLine === undefined ? {} : { onLine }),
-  })
-  if (result.code === 0) return result
-  const said = result.stderr
-    .split('\n')
-    .filter((line) => line.trim() !== '' && !line.startsWith('go: downloading'))
-    .slice(-10)
-  throw new TestbedError('BUILD_FAILED', `go ${args[0]} ended with ${result.code}\n${said.join('\n')}`)
 }

@@ -2,7 +2,8 @@ import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { envoyKey, envoyVersion } from './envoy.ts'
 import { goKey, installedGo, wheelVersion } from './go.ts'
-import { goWanted, istioKey, istioVersion, readModule } from './istio.ts'
+import { goWanted } from './go-build.ts'
+import { istioKey, istioVersion, readModule } from './istio.ts'
 
 /** A part that the cache does not hold yet. */
 export interface MissingPart {
