@@ -6,18 +6,18 @@ export type Command =
   | { readonly name: 'run'; readonly config: string | undefined; readonly json: boolean }
   | { readonly name: 'enrol'; readonly config: string | undefined; readonly json: boolean }
   | { readonly name: 'pin'; readonly config: string | undefined; readonly json: boolean }
+  | {
+      readonly name: 'rotate-ca'
+      readonly config: string | undefined
+      readonly json: boolean
+      readonly finish: boolean
+    }
   | { readonly name: 'backup'; readonly config: string | undefined; readonly out: string }
   | {
       readonly name: 'restore'
       readonly config: string | undefined
       readonly file: string
       readonly force: boolean
-    }
-  | {
-      readonly name: 'rotate-ca'
-      readonly config: string | undefined
-      readonly json: boolean
-      readonly finish: boolean
     }
   | { readonly name: 'openapi' }
   | { readonly name: 'version' }
@@ -32,13 +32,13 @@ export const usage = `mooring-controller: brings virtual machines into an Istio 
                                                       one-time enrolment code
   mooring-controller enrol [--config FILE] [--json]   a new one-time enrolment code for an administrator
   mooring-controller pin [--config FILE] [--json]     the pin and the CA file that agents trust
+  mooring-controller rotate-ca [--finish]             another authority, beside the present one until --finish;
+                                                      both take effect when the controller starts again
   mooring-controller backup [--config FILE] --out FILE
                                                       database and keys into one file, which is secret; it may run
                                                       meanwhile
   mooring-controller restore [--config FILE] [--force] BACKUP
                                                       the reverse; it must not run
-  mooring-controller rotate-ca [--finish]             another authority, beside the present one until --finish;
-                                                      both take effect when the controller starts again
   mooring-controller openapi                          the description of its interface (OpenAPI 3.1)
   mooring-controller version
 
@@ -64,6 +64,8 @@ export function parseCommand(argv: readonly string[]): Command {
     case 'enrol':
     case 'pin':
       return { name, config: values.config, json: values.json ?? false }
+    case 'rotate-ca':
+      return { name, config: values.config, json: values.json ?? false, finish: values.finish ?? false }
     case 'backup':
       if (values.out === undefined)
         throw new MooringError('CONFIG_INVALID', { detail: 'backup needs --out FILE' })
@@ -73,8 +75,6 @@ export function parseCommand(argv: readonly string[]): Command {
       if (file === undefined) throw new MooringError('CONFIG_INVALID', { detail: 'restore needs a file' })
       return { name, config: values.config, file, force: values.force ?? false }
     }
-    case 'rotate-ca':
-      return { name, config: values.config, json: values.json ?? false, finish: values.finish ?? false }
     case 'openapi':
     case 'version':
       return { name }
@@ -93,9 +93,9 @@ function read(argv: readonly string[]) {
     options: {
       config: { type: 'string', short: 'c' },
       json: { type: 'boolean' },
-      finish: { type: 'boolean' },
       out: { type: 'string' },
       force: { type: 'boolean' },
+      finish: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
   })

@@ -34,6 +34,8 @@ async function main(argv: readonly string[]): Promise<number> {
       return enrol(command, await configOf(command))
     case 'pin':
       return pin(command, await configOf(command))
+    case 'rotate-ca':
+      return rotateCa(command, await configOf(command))
     case 'backup': {
       const { dataDir } = await configOf(command)
       await backUp(resolve(command.out), { dataDir, clock: systemClock, version: version() })
@@ -47,8 +49,6 @@ async function main(argv: readonly string[]): Promise<number> {
       if (setAside !== undefined) process.stdout.write(`what was there is in ${setAside}\n`)
       return exitCodes.ok
     }
-    case 'rotate-ca':
-      return rotateCa(command, await configOf(command))
     case 'run':
       return run(command, await configOf(command))
   }
@@ -173,6 +173,9 @@ async function rotateCa(
 /** Names and values, a line each, or as JSON. */
 function say(command: { readonly json: boolean }, facts: Readonly<Record<string, string>>): void {
   const words: Readonly<Record<string, string>> = { caFile: 'ca', pinBefore: 'pin-before' }
+  const lines = Object.entries(facts).map(([name, value]) => `${words[name] ?? name} ${value}\n`)
+  process.stdout.write(command.json ? `${JSON.stringify(facts)}\n` : lines.join(''))
+}
 
 function version(): string {
   const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
