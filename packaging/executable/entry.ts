@@ -15,7 +15,8 @@ const lean = {
   BUN_JSC_useFTLJIT: '0',
   BUN_JSC_useRegExpJIT: '0',
   BUN_JSC_useDOMJIT: '0',
-  // A heap of a few MB needs no helpers, neither to look through it nor to have more of it ready.
+  // A heap of a few MB needs no threads of its own, neither to look through it nor to have more of it ready.
+  BUN_JSC_useConcurrentGC: '0',
   BUN_JSC_numberOfGCMarkers: '1',
   BUN_JSC_useWarmUpMarkedBlocks: '0',
 }
