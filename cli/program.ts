@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { wireVersion } from '../shared/api/wire.ts'
 import { action, print } from './action.ts'
+import { addArtifactCommands } from './commands/artifact.ts'
 import { addAuditCommand } from './commands/audit.ts'
 import { addLoginCommands } from './commands/login.ts'
 import { addOperatorCommands } from './commands/operator.ts'
@@ -38,6 +39,7 @@ export function createProgram(session: Session, version: string): Command {
   addVmWatchCommand(vm, session)
   addOperatorCommands(program, session)
   addAuditCommand(program, session)
+  addArtifactCommands(program, session)
   action(program.command('version').description('version of this program'), async (_, options) => {
     print(session, options, { version, wire: wireVersion }, () => [version])
   })
