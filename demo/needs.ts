@@ -1,6 +1,7 @@
 import { type CommandResult, runCommand } from '../test/testbed/command.ts'
 import { installedGo, wheelVersion } from '../test/testbed/parts/go.ts'
-import { goWanted, readModule } from '../test/testbed/parts/istio.ts'
+import { goWanted } from '../test/testbed/parts/go-build.ts'
+import { readModule } from '../test/testbed/parts/istio.ts'
 import type { MissingPart } from '../test/testbed/parts/missing.ts'
 
 /** Something to be got before anything can be shown, and by whom. */

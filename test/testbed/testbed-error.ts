@@ -56,6 +56,10 @@ const testbedErrors = {
     title: 'The machine did not get where it should in time',
     fix: 'The end of its console is in `detail`; look at the load of this machine too.',
   },
+  PROGRAM_FAILED: {
+    title: 'A server of the testbed did not start, or ended by itself',
+    fix: 'The end of its log is in `detail`; look at the load of this machine too.',
+  },
   PROCESSES_REMAIN: {
     title: 'Processes in a namespace did not end',
     fix: 'See what `ip netns pids` says for it; a process in uninterruptible sleep cannot be ended.',
