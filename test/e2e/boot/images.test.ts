@@ -41,7 +41,7 @@ t.test(
     const agent = [
       `${recipes}agent.sh`,
       '--root',
-      `${dir}/root`,
+      `${dir}/image`,
       '--deb',
       deb,
       '--config',
@@ -63,7 +63,7 @@ t.test(
     await mkdir(join(disk, 'var/lib/mooring'))
     await writeFile(join(disk, 'var/lib/mooring/state.json'), '{}')
     t.not((await inRoot('bash', ...agent, sha256)).code, 0, 'an agent that ran here would be cloned')
-    const sealed = await inRoot('bash', `${recipes}seal.sh`, '--root', `${dir}/root`)
+    const sealed = await inRoot('bash', `${recipes}seal.sh`, '--root', `${dir}/image`)
     t.equal(sealed.code, 0, sealed.stderr)
     t.equal(existsSync(join(disk, 'var/lib/mooring/state.json')), false)
     t.equal(await readFile(join(disk, 'etc/machine-id'), 'utf8'), '')
@@ -73,7 +73,7 @@ t.test(
 
 t.test("the element's phases, in the order and the places of diskimage-builder", async (t) => {
   const { dir, deb, inRoot } = await openRoot(t)
-  const root = `${dir}/root`
+  const root = `${dir}/image`
   const hooks = `${root}/tmp/in_target.d`
   const phases = `
     set -e
@@ -95,9 +95,9 @@ t.test("Packer's script, in the machine that becomes the image", async (t) => {
   const { dir, deb, inRoot } = await openRoot(t)
   const script = `
     set -e
-    cp ${deb} ${dir}/root/srv/agent.deb
-    cp -r ${recipes} ${dir}/root/srv/recipe
-    chroot ${dir}/root env MOORING_AGENT_DEB=/srv/agent.deb MOORING_RECIPE=/srv/recipe PATH=/usr/sbin:/usr/bin \
+    cp ${deb} ${dir}/image/srv/agent.deb
+    cp -r ${recipes} ${dir}/image/srv/recipe
+    chroot ${dir}/image env MOORING_AGENT_DEB=/srv/agent.deb MOORING_RECIPE=/srv/recipe PATH=/usr/sbin:/usr/bin \
       bash /srv/recipe/packer/provision.sh`
   const made = await inRoot('sh', '-c', script)
   t.equal(made.code, 0, made.stderr)
@@ -109,7 +109,7 @@ t.test("Packer's script, in the machine that becomes the image", async (t) => {
 async function openRoot(t: Test) {
   const dir = await mkdtemp(join(tmpdir(), 'mooring-image-'))
   t.teardown(() => rm(dir, { recursive: true, force: true }))
-  const overlay = { layers: image.layers, upper: `${dir}/disk`, work: `${dir}/work`, merged: `${dir}/root` }
+  const overlay = { layers: image.layers, upper: `${dir}/disk`, work: `${dir}/work`, merged: `${dir}/image` }
   for (const each of [overlay.upper, overlay.work, overlay.merged]) await mkdir(each)
   const script = `mount -t overlay overlay -o "$1" "$2" && mount -t proc proc "$2/proc" || exit 125; shift 2; exec "$@"`
   const mounted = ['--mount', '--', 'sh', '-c', script, 'sh', overlayOptions(overlay), overlay.merged]
