@@ -46,6 +46,8 @@ export interface ControllerDeps {
   readonly sidecarEnvironment?: Readonly<Record<string, string>>
   /** Whether controller and istiod are reached over IPv6 too, and the mesh is one of both families. */
   readonly dualStack?: boolean
+  /** DNS names under which VMs reach it, beside its addresses. */
+  readonly names?: readonly string[]
   /** Lives of certificates and tokens, where the defaults are too long to see their end. */
   readonly certificates?: {
     readonly agentTtlSeconds?: number
@@ -72,7 +74,10 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   const arch = process.arch === 'arm64' ? 'arm64' : 'amd64'
   const config = {
     listen: `${dualStack ? '[::]' : '0.0.0.0'}:${port}`,
-    advertise: [network.hostAddress, network.uplink.inside, ...(dualStack ? [network.hostAddress6] : [])],
+    advertise: [
+      ...[network.hostAddress, network.uplink.inside, ...(dualStack ? [network.hostAddress6] : [])],
+      ...(deps.names ?? []),
+    ],
     dataDir,
     mesh: {
       mode: 'standalone',
