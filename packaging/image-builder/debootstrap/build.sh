@@ -2,12 +2,14 @@
 # Makes a bootable disk with the agent in it: an ext4 file system in one file, and the kernel and initramfs that boot it
 # (qemu -kernel, libvirt's direct boot, Firecracker). No loop device and no boot loader is needed.
 #
-#   build.sh --root DIR --out DIR [--agent FILE.deb] [--config agent.yaml] [--files DIR] [--module NAME]... [--size 2G]
+#   build.sh --root DIR --out DIR [--agent FILE.deb] [--config agent.yaml] [--sidecar FILE.tar.gz] [--files DIR]
+#     [--module NAME]... [--size 2G]
 #
 #   --root DIR     a root made by root.sh, or several joined by `:`, the uppermost first; none is changed
 #   --out DIR      gets disk.img, vmlinuz and initrd.img
 #   --agent FILE   the agent's package
 #   --config FILE  becomes /etc/mooring/agent.yaml
+#   --sidecar FILE the sidecar's archive, so that no machine downloads it
 #   --files DIR    laid over the root as it is, at the end
 #   --module NAME  the initramfs holds these modules alone; without any it holds all that a disk may need
 #   --size SIZE    of the disk, as mkfs.ext4 reads it
@@ -17,13 +19,14 @@ here=$(dirname "$(readlink -f "$0")")
 source "$here/chroot.sh"
 private_mounts "$@"
 
-root='' out='' agent='' config='' files='' size=2G modules=()
+root='' out='' agent='' config='' sidecar='' files='' size=2G modules=()
 while (($# > 0)); do
   case $1 in
     --root) root=$2 ;;
     --out) out=$2 ;;
     --agent) agent=$2 ;;
     --config) config=$2 ;;
+    --sidecar) sidecar=$2 ;;
     --files) files=$2 ;;
     --module) modules+=("$2") ;;
     --size) size=$2 ;;
@@ -57,6 +60,7 @@ install_in_root "$image" "linux-image-cloud-$(in_root "$image" dpkg --print-arch
 if [[ -n $agent ]]; then
   "$here/../agent.sh" --root "$image" --deb "$agent" ${config:+--config "$config"} >&2
 fi
+if [[ -n $sidecar ]]; then "$here/../sidecar.sh" --root "$image" --archive "$sidecar" >&2; fi
 echo 'LABEL=mooring-root / ext4 errors=remount-ro 0 1' >"$image/etc/fstab"
 leave_root "$image"
 if [[ -n $files ]]; then cp --recursive --no-dereference --preserve=mode,links "$files/." "$image/"; fi

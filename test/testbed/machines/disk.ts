@@ -22,6 +22,8 @@ export interface DiskRequest {
   /** The agent's package and its configuration, to be baked in. */
   readonly agent?: string
   readonly config?: string
+  /** The sidecar's archive, to be baked in too. */
+  readonly sidecar?: string
   readonly step: ProgressStep
   readonly signal?: AbortSignal | undefined
 }
@@ -31,7 +33,7 @@ const modules = ['virtio_pci', 'virtio_blk', 'ext4']
 
 /** Makes a disk by the recipe that users make theirs with; half a minute, most of it for packages. */
 export async function makeDisk(request: DiskRequest): Promise<Disk> {
-  const { image, dir, agent, config, step, signal } = request
+  const { image, dir, agent, config, sidecar, step, signal } = request
   const files = join(dir, 'files')
   await rm(files, { recursive: true, force: true })
   await fitIntoTestbed(files)
@@ -42,6 +44,7 @@ export async function makeDisk(request: DiskRequest): Promise<Disk> {
       ...['--root', image.layers.join(':'), '--out', dir, '--files', files],
       ...(agent === undefined ? [] : ['--agent', agent]),
       ...(config === undefined ? [] : ['--config', config]),
+      ...(sidecar === undefined ? [] : ['--sidecar', sidecar]),
       ...modules.flatMap((name) => ['--module', name]),
     ],
     step,
