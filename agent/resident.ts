@@ -133,8 +133,10 @@ export function createResident(deps: ResidentDeps): RunningAgent {
         monitor.converged(inForce)
         showHealth()
       },
-      broken({ name }) {
+      broken({ name }, { code }) {
         deps.sign.mark()
+        // The sidecar was stopped for it, or was not started.
+        if (code === 'PORT_IN_USE') watchdog.prevented()
         if (name === 'sidecar' || name === 'ready') monitor.broken('envoy')
         if (name === 'capture') monitor.broken('capture')
       },

@@ -13,6 +13,8 @@ export interface CaptureWatchdog {
   readonly opened: boolean
   /** Tells that the rules are in force again. */
   closed(): void
+  /** Tells that the sidecar cannot even be started; said again for as long as it is so. */
+  prevented(): void
   onChange(listener: (opened: boolean) => void): () => void
 }
 
@@ -25,7 +27,14 @@ export interface CaptureWatchdogDeps {
 }
 
 /**
- * Removes the rules when the supervisor gives the sidecar up and the pool says `open`. They come back with the
+ * How long a sidecar may be kept from starting before it counts as down for good: about as long as a supervisor takes
+ * to give up one that fails.
+ */
+export const preventedMs = 15_000
+
+/**
+ * Removes the rules when the sidecar is down for good and the pool says `open`: the supervisor gave it up, or it cannot
+ * be started, because another program has its ports. They come back with the
  * step `capture`, which convergence reaches again once the sidecar is ready.
  */
 export function createCaptureWatchdog(deps: CaptureWatchdogDeps): CaptureWatchdog {
@@ -33,6 +42,8 @@ export function createCaptureWatchdog(deps: CaptureWatchdogDeps): CaptureWatchdo
   const listeners = new Set<(opened: boolean) => void>()
   let opened = false
   let opening = false
+  let preventedSince: number | undefined
+  let look = () => {}
 
   const set = (next: boolean) => {
     if (opened === next) return
@@ -40,7 +51,11 @@ export function createCaptureWatchdog(deps: CaptureWatchdogDeps): CaptureWatchdo
     for (const listener of listeners) listener(opened)
   }
 
-  const isHopeless = () => supervisor.state().downForGood && !supervisor.state().running
+  const isHopeless = () => {
+    const { running, downForGood } = supervisor.state()
+    if (running) return false
+    return downForGood || (preventedSince !== undefined && clock.now() - preventedSince >= preventedMs)
+  }
 
   const open = async (signal: AbortSignal): Promise<void> => {
     const backoff = createBackoff({ baseMs: 200, maxMs: 5000, ...(deps.random && { random: deps.random }) })
@@ -59,7 +74,8 @@ export function createCaptureWatchdog(deps: CaptureWatchdogDeps): CaptureWatchdo
 
   return {
     start(policy, signal) {
-      const look = () => {
+      look = () => {
+        if (supervisor.state().running) preventedSince = undefined
         if (!isHopeless() || opened || opening || policy() !== 'open') return
         opening = true
         void open(signal).finally(() => {
@@ -74,6 +90,10 @@ export function createCaptureWatchdog(deps: CaptureWatchdogDeps): CaptureWatchdo
       return opened
     },
     closed: () => set(false),
+    prevented() {
+      preventedSince ??= clock.now()
+      look()
+    },
     onChange(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)

@@ -5,7 +5,7 @@ import type { LocalRequest } from '../host/socket.ts'
 import type { Life } from '../life.ts'
 import type { Farewell } from '../shutdown/farewell.ts'
 import type { StateStore } from '../state.ts'
-import type { StatusBoard } from '../status.ts'
+import type { Stage, StatusBoard } from '../status.ts'
 import type { StatusView } from './status.ts'
 
 export interface RunDeps {
@@ -35,10 +35,15 @@ export interface RunningAgent {
 
 /** A VM that comes back by itself waits up to this long: a whole fleet may have been given up at once. */
 const returnMs = 1_000
+/** Stages from which no life comes back. */
+const ends: readonly Stage[] = ['leaving', 'left']
 
 export function createRunningAgent(deps: RunDeps): RunningAgent {
   const { store, board, clock, log, stop, random = Math.random } = deps
   let life: Life | undefined
+  /** Somebody wants this life to end. */
+  let isLeaving = false
+  /** Resolved by a wish for another life after this one. */
   let comeBack = Promise.withResolvers<void>()
 
   const stopped = new Promise<void>((resolve) => {
@@ -56,7 +61,6 @@ export function createRunningAgent(deps: RunDeps): RunningAgent {
   }
 
   async function idle(): Promise<void> {
-    comeBack = Promise.withResolvers()
     const over = new AbortController()
     const telling = tell(true, AbortSignal.any([stop, over.signal]))
     const revoked = telling.then((isRevoked) => (isRevoked ? undefined : stopped))
@@ -78,6 +82,8 @@ export function createRunningAgent(deps: RunDeps): RunningAgent {
         // First the end of the last life: the controller may be waiting for it, and would drain the next one.
         if (await tell(false, stop)) continue
         if (stop.aborted) return
+        isLeaving = false
+        comeBack = Promise.withResolvers()
         life = deps.createLife()
         const end = await life.run(stop)
         life = undefined
@@ -92,12 +98,14 @@ export function createRunningAgent(deps: RunDeps): RunningAgent {
         case 'drain':
         case 'leave':
           if (life === undefined) return { result: 'left' }
+          isLeaving ||= kind === 'leave'
           return {
             result: await life.wish({ reason, after: kind === 'drain' ? 'hold' : 'leave' }),
           }
         case 'join': {
           if (store.current()?.revoked !== undefined) throw new MooringError('KEY_REVOKED')
-          comeBack.resolve()
+          // A life that goes on is what was asked for; one that ends is not, from the wish to its very last act.
+          if (life === undefined || isLeaving || ends.includes(board.stage)) comeBack.resolve()
           return { vm: store.current()?.identity?.vm }
         }
       }

@@ -26,9 +26,15 @@ export interface ExecResult {
 /** Runs a program to its end; what `exec` does, as a type for those who are handed it. */
 export type Exec = (command: string, args: readonly string[], options: ExecOptions) => Promise<ExecResult>
 
+/** How long the output may stay open after the program's end: what still holds it has left its group. */
+const outputMs = 1_000
+/** How long the kernel has to end what was killed; a program that waits for a dead disk goes on for ever. */
+const killedMs = 2_000
+
 /**
  * Runs a program without a shell, in a process group of its own, which is killed as a whole when the time is
- * over or `signal` aborts. Rejects only when aborted, with the signal's reason.
+ * over or `signal` aborts. Rejects only when aborted, with the signal's reason. Never waits for a descendant that
+ * has left the group.
  */
 export const exec: Exec = (command, args, options) =>
   new Promise((resolve, reject) => {
@@ -47,20 +53,33 @@ export const exec: Exec = (command, args, options) =>
     // A program that ends before it has read all breaks the pipe; its exit code says more than that.
     child.stdin.on('error', () => {}).end(options.input)
     let timedOut = false
+    let late: NodeJS.Timeout | undefined
+    const finishWithin = (ms: number, code: number | null, ended: NodeJS.Signals | null) => {
+      clearTimeout(late)
+      // Whoever was held up that long reads what is there before the time counts as over.
+      late = setTimeout(() => setImmediate(() => finish(code, ended)), ms)
+    }
+    const kill = () => {
+      killGroup(child.pid)
+      finishWithin(killedMs, null, 'SIGKILL')
+    }
     const timer = setTimeout(() => {
       timedOut = true
-      killGroup(child.pid)
+      kill()
     }, options.timeoutMs)
-    const onAbort = () => killGroup(child.pid)
-    signal?.addEventListener('abort', onAbort, { once: true })
+    signal?.addEventListener('abort', kill, { once: true })
 
     const finish = (code: number | null, ended: NodeJS.Signals | null, problem?: Error) => {
       clearTimeout(timer)
-      signal?.removeEventListener('abort', onAbort)
+      clearTimeout(late)
+      signal?.removeEventListener('abort', kill)
+      // Else whoever still holds the other ends keeps them, and this process, open.
+      for (const stream of child.stdio) stream?.destroy()
       if (signal?.aborted) return reject(signal.reason)
       resolve({ code, signal: ended, stdout: stdout(), stderr: problem?.message ?? stderr(), timedOut })
     }
     child.once('error', (error) => finish(127, null, error))
+    child.once('exit', (code, ended) => finishWithin(outputMs, code, ended))
     child.once('close', (code, ended) => finish(code, ended))
   })
 

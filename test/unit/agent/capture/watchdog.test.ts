@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createCaptureWatchdog } from '../../../../agent/capture/watchdog.ts'
+import { createCaptureWatchdog, preventedMs } from '../../../../agent/capture/watchdog.ts'
 import type { SidecarState } from '../../../../agent/sidecar/supervisor.ts'
 import { silentLog as log } from '../../../../shared/log.ts'
 import { createFakeClock } from '../../../fakes/clock.ts'
@@ -62,6 +62,42 @@ t.test('a pool that prefers no traffic to traffic past the sidecar keeps the rul
   await set({ running: false, downForGood: true })
   t.equal(undone(), 0)
   t.notOk(watchdog.opened)
+})
+
+t.test(
+  'a sidecar that cannot be started, because its port is taken, counts as down after the grace',
+  async (t) => {
+    const { watchdog, set, clock, changes, abort, undone } = world()
+    watchdog.start(() => 'open', abort.signal)
+    // Envoy died, another program was faster, and the sidecar was stopped for it.
+    await set({ running: false })
+    watchdog.prevented()
+    await clock.advance(preventedMs - 1)
+    watchdog.prevented()
+    t.equal(undone(), 0, 'it may be free again in a moment')
+    await clock.advance(1)
+    watchdog.prevented()
+    await clock.advance(0)
+    t.equal(undone(), 1)
+    t.ok(watchdog.opened)
+    await set({ running: true })
+    watchdog.closed()
+    await set({ running: false })
+    watchdog.prevented()
+    await clock.advance(0)
+    t.equal(undone(), 1, 'the next time has a grace of its own')
+    t.same(changes, [true, false])
+  },
+)
+
+t.test('a taken port opens nothing in a pool that prefers no traffic', async (t) => {
+  const { watchdog, clock, abort, undone } = world()
+  watchdog.start(() => 'closed', abort.signal)
+  watchdog.prevented()
+  await clock.advance(preventedMs * 2)
+  watchdog.prevented()
+  await clock.advance(0)
+  t.equal(undone(), 0)
 })
 
 t.test('removal is tried again until it works, or is not needed any more', async (t) => {

@@ -105,6 +105,48 @@ t.test('wishes of the command line reach the life', async (t) => {
   await ended
 })
 
+t.test('a wish to come back in the very instant of a leave is not lost', async (t) => {
+  const { agent, lives, wishes, stop, turn } = scene()
+  const ended = agent.run()
+  await turn()
+  t.same(await agent.answer({ kind: 'leave' }), { result: 'left' })
+  t.equal(wishes.length, 1)
+  // The command has its answer, and the last acts of the life are still to come.
+  await agent.answer({ kind: 'join' })
+  await turn()
+  t.equal(lives.length, 1)
+  lives[0]?.resolve('left')
+  await turn()
+  t.equal(lives.length, 2)
+  stop.abort()
+  lives[1]?.resolve('left')
+  await ended
+})
+
+t.test(
+  'nor while the controller takes this VM out; one in the middle of a life is of no weight',
+  async (t) => {
+    const { agent, board, lives, stop, turn } = scene()
+    const ended = agent.run()
+    await turn()
+    await agent.answer({ kind: 'join' })
+    lives[0]?.resolve('left')
+    await turn()
+    t.equal(lives.length, 1, 'what was said long ago does not undo a leave')
+    await agent.answer({ kind: 'join' })
+    await turn()
+    t.equal(lives.length, 2)
+    board.setStage('leaving')
+    await agent.answer({ kind: 'join' })
+    lives[1]?.resolve('left')
+    await turn()
+    t.equal(lives.length, 3)
+    stop.abort()
+    lives[2]?.resolve('left')
+    await ended
+  },
+)
+
 t.test('a revoked key begins no life', async (t) => {
   const { agent, board, lives, stop, turn } = scene({ version: 1, privateKey: 'k', revoked: { at: 1 } })
   const ended = agent.run()

@@ -65,3 +65,26 @@ t.test('an abort kills it and rejects with the reason', async (t) => {
   await t.rejects(running, { message: 'stopped' })
   await t.rejects(sh('exit 0', { signal: stop.signal }), { message: 'stopped' })
 })
+
+t.test('a descendant that left the group holds nothing up, and what was said is kept', async (t) => {
+  const file = join(t.testdir(), 'pid')
+  const script = `setsid sh -c 'echo $$ > ${file}; exec sleep 60' & while [ ! -s ${file} ]; do sleep 0.01; done; echo said; exit 4`
+  const result = await sh(script, { env: { PATH: '/usr/bin:/bin' }, timeoutMs: 50_000 })
+  t.match(result, { code: 4, signal: null, stdout: 'said\n', timedOut: false })
+  const pid = Number(await readFile(file, 'utf8'))
+  t.ok(await isAlive(pid), 'it goes on by itself')
+  process.kill(pid, 'SIGKILL')
+})
+
+t.test('nor does one whose parent ran out of time', async (t) => {
+  const file = join(t.testdir(), 'pid')
+  let pid = 0
+  for (let timeoutMs = 300; pid === 0; timeoutMs *= 3) {
+    const script = `setsid sh -c 'echo $$ > ${file}; exec sleep 60' & sleep 60`
+    const result = await sh(script, { env: { PATH: '/usr/bin:/bin' }, timeoutMs })
+    t.match(result, { code: null, signal: 'SIGKILL', timedOut: true })
+    pid = Number(await readFile(file, 'utf8').catch(() => ''))
+  }
+  t.ok(await isAlive(pid))
+  process.kill(pid, 'SIGKILL')
+})
