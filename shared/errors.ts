@@ -338,6 +338,36 @@ export const errorCatalogue = {
     'There is no istiod to start',
     'Set `istiod.binary` to the program, pilot-discovery of Istio 1.27 or newer.',
   ),
+  STORE_UNAVAILABLE: entry(
+    503,
+    true,
+    'The resources cannot be read or written right now',
+    'The Kubernetes API server does not answer: see `/readyz`. VMs that are in the mesh keep serving meanwhile.',
+  ),
+  KUBERNETES_FORBIDDEN: entry(
+    500,
+    false,
+    'The controller may not do this in Kubernetes',
+    "Give its service account the verb on the resource that `detail` names; the chart's roles hold all of them.",
+  ),
+  KUBERNETES_UNAUTHENTICATED: entry(
+    500,
+    false,
+    'Kubernetes does not know the controller',
+    'Its token or client certificate has expired or was withdrawn: renew the kubeconfig, which is read again by itself.',
+  ),
+  KUBERNETES_REFUSED: entry(
+    400,
+    false,
+    'Kubernetes refuses the object',
+    'Correct the field that `detail` names; if you did not write it, install the definitions (CRDs) of this version.',
+  ),
+  KUBERNETES_KIND_MISSING: entry(
+    500,
+    false,
+    'Kubernetes does not know this kind of object',
+    "Install its definition: Mooring's are in `packaging/helm/crds`, Istio's come with Istio.",
+  ),
   STORE_UNREADABLE: entry(
     0,
     false,

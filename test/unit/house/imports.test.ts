@@ -16,7 +16,7 @@ const importers: Record<string, readonly string[]> = {
   '@fastify/swagger': ['controller/server.ts', 'controller/api/'],
   '@fastify/type-provider-typebox': ['controller/server.ts', 'controller/api/', 'controller/auth/'],
   '@fastify/websocket': ['controller/server.ts', 'controller/api/'],
-  '@kubernetes/client-node': ['controller/mesh/kubernetes/', 'controller/store/kubernetes/'],
+  '@kubernetes/client-node': ['controller/kubernetes/'],
   '@peculiar/x509': ['controller/pki/', 'agent/join/'],
   commander: ['cli/', 'agent/cli.ts', 'controller/cli.ts'],
   fastify: ['controller/server.ts', 'controller/api/', 'controller/auth/'],
@@ -29,7 +29,13 @@ const importers: Record<string, readonly string[]> = {
   'tar-stream': ['agent/sidecar/', 'controller/backup.ts', 'cli/artifact/'],
   typebox: ['shared/', 'agent/', 'controller/', 'cli/'],
   ws: ['agent/client/', 'controller/api/', 'controller/fleet/streams.ts'],
-  yaml: ['agent/config-layers.ts', 'controller/config.ts', 'cli/'],
+  yaml: [
+    'agent/config-layers.ts',
+    'controller/config.ts',
+    'controller/kubernetes/',
+    'controller/mesh/kubernetes/',
+    'cli/',
+  ],
 }
 
 /** Nothing of these is in the agent's executable. */
