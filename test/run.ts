@@ -7,10 +7,16 @@ import { errorText, MooringError } from '../shared/errors.ts'
 import { type Command, parseCommand } from './run/command.ts'
 import { digest } from './run/digest.ts'
 import { runFile } from './run/file-process.ts'
-import { meshObstacle, prepareAgent, prepareMachines, prepareMesh } from './run/preparation.ts'
+import {
+  meshObstacle,
+  prepareAgent,
+  prepareCluster,
+  prepareMachines,
+  prepareMesh,
+} from './run/preparation.ts'
 import { createReport, type Report } from './run/report.ts'
 import { schedule } from './run/schedule.ts'
-import { isBoot, select, type TestFile } from './run/selection.ts'
+import { isBoot, isCluster, select, type TestFile } from './run/selection.ts'
 import { emptyTally, lastLine, sum, type Tally } from './run/tally.ts'
 
 const root = path.resolve(import.meta.dirname, '..')
@@ -69,11 +75,15 @@ async function runAll(command: Command, out: Report): Promise<{ total: Tally; co
     // A failure shows in those tests, which build it too.
     await prepareAgent(preparation(out), interrupt.signal).catch((error) => out.title(errorText(error)))
   }
+  if (light.some((file) => isCluster(file.path))) {
+    await prepareCluster(preparation(out), interrupt.signal).catch((error) => out.title(errorText(error)))
+  }
   const results = [await runGroup('Unit and integration tests', light, command.jobs, command, out)]
   if (mesh.length > 0 && command.withoutMesh) results.push(leaveOut(mesh))
   else if (mesh.length > 0) {
     try {
       await prepareMesh(preparation(out), interrupt.signal)
+      if (mesh.some((file) => isCluster(file.path))) await prepareCluster(preparation(out), interrupt.signal)
       const possible = await withoutImpossible(mesh, command, out)
       results.push(await runGroup('Real-mesh tests', possible, command.meshJobs, command, out))
     } catch (error) {

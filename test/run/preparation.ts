@@ -45,6 +45,12 @@ const machines: Step = {
 }
 const noMachines = 3
 
+const cluster: Step = {
+  title: 'Fetching the parts of a Kubernetes cluster',
+  script: 'test/testbed/main.ts',
+  args: ['fetch', '--kubernetes'],
+}
+
 /** Builds what the tests of the agent's executable run: once, before several of them want it at a time. */
 export function prepareAgent(deps: PreparationDeps, signal: AbortSignal): Promise<void> {
   return prepare([agent], deps, signal)
@@ -65,6 +71,11 @@ export async function prepareMachines(deps: PreparationDeps, signal: AbortSignal
   if (code !== 0 && code !== noMachines)
     throw new MooringError('CONFIG_INVALID', { detail: `${title} failed with exit code ${code}` })
   return code === 0
+}
+
+/** Builds and fetches what a Kubernetes cluster is made of: many minutes once, then quick. */
+export function prepareCluster(deps: PreparationDeps, signal: AbortSignal): Promise<void> {
+  return prepare([cluster], deps, signal)
 }
 
 async function prepare(steps: readonly Step[], deps: PreparationDeps, signal: AbortSignal): Promise<void> {

@@ -49,6 +49,11 @@ export function isBoot(path: string): boolean {
   return path.startsWith('test/e2e/boot/')
 }
 
+/** Whether a file starts a Kubernetes cluster. */
+export function isCluster(path: string): boolean {
+  return /^test\/(e2e|integration)\/(.*\/)?kubernetes\//.test(path)
+}
+
 function inMode(mode: Mode, path: string): boolean {
   if (mode === 'e2e:boot') return isBoot(path)
   if (mode === 'soak') return path.startsWith('test/soak/')

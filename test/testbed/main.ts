@@ -1,5 +1,8 @@
 /** `npm run testbed`: the real mesh's parts on this machine, and a network of virtual machines to try things in. */
 import { parseArgs } from 'node:util'
+import { startCluster } from './kubernetes/cluster.ts'
+import { startIstiod } from './kubernetes/istiod.ts'
+import { ensureClusterParts, ensureIstiodParts } from './kubernetes/parts.ts'
 import { machinesObstacle } from './machines/obstacle.ts'
 import { ensureDisk } from './machines/parts.ts'
 import { createNetwork, type Network } from './network/network.ts'
@@ -12,12 +15,15 @@ const usage = `npm run testbed [-- COMMAND] [-- OPTIONS]
 
   up       get the parts, make a network with VMs, stay until Ctrl-C   (default)
   fetch    get the parts only: minutes the first time, nothing after
+  kubernetes
+           like \`up\`, with a Kubernetes API server and istiod in it
   boot     get what machines that really boot are made of: minutes the first time;
            exit code 3 where this machine cannot boot others
   clean    take away what testbeds left whose process is gone
 
   --vms N     how many VMs \`up\` makes  (2)
   --name S    shows in the names of namespaces  (testbed)
+  --kubernetes  \`fetch\`: the parts of a Kubernetes cluster too
   --json      print the result as one JSON line on standard output
   --help      print this
 `
@@ -27,6 +33,7 @@ const { values, positionals } = parseArgs({
   options: {
     vms: { type: 'string', default: '2' },
     name: { type: 'string', default: 'testbed' },
+    kubernetes: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -47,6 +54,12 @@ async function fetchParts(): Promise<Parts> {
   return ensureParts({ progress, signal: stopping.signal })
 }
 
+async function fetchCluster(): Promise<void> {
+  const request = { progress, signal: stopping.signal }
+  await ensureClusterParts(request)
+  await ensureIstiodParts(request)
+}
+
 async function fetchMachines(): Promise<void> {
   const obstacle = await machinesObstacle()
   if (obstacle === undefined) {
@@ -60,18 +73,50 @@ async function fetchMachines(): Promise<void> {
 
 async function up(): Promise<void> {
   const parts = await fetchParts()
+  const network = await openNetwork()
+  print({ event: 'up', parts, ...describe(network) }, guide(network))
+  await takenAway(network)
+}
+
+async function upWithCluster(): Promise<void> {
+  const request = { progress, signal: stopping.signal }
+  await fetchParts()
+  const clusterParts = await ensureClusterParts(request)
+  const istiodParts = await ensureIstiodParts(request)
+  const network = await openNetwork()
+  const step = progress.start('Kubernetes and istiod')
+  try {
+    const { signal } = stopping
+    const cluster = await startCluster({ network, parts: clusterParts, signal })
+    const istiod = await startIstiod({ network, cluster, parts: istiodParts, signal })
+    step.done()
+    const { url, kubeconfig } = cluster
+    const shown = { url, kubeconfig, kubectl: clusterParts.kubectl, istiod: istiod.address }
+    print({ event: 'up', ...describe(network), cluster: shown }, `${guide(network)}\n${clusterGuide(shown)}`)
+  } catch (error) {
+    step.failed()
+    await network.close()
+    throw error
+  }
+  await takenAway(network)
+}
+
+async function openNetwork(): Promise<Network> {
   const step = progress.start('network')
   let network: Network | undefined
   try {
     network = await createNetwork({ name: values.name, signal: stopping.signal })
     for (let i = 1; i <= Number(values.vms); i++) await network.addVm(`vm${i}`)
     step.done(`${network.vms.length} VMs`)
+    return network
   } catch (error) {
     step.failed()
     await network?.close()
     throw error
   }
-  print({ event: 'up', parts, ...describe(network) }, guide(network))
+}
+
+async function takenAway(network: Network): Promise<void> {
   await stopped()
   const cleaning = progress.start('taking the network away')
   await network.close()
@@ -115,6 +160,16 @@ function guide(network: Network): string {
   return [`Testbed ${network.id} is up. Ctrl-C takes it away.`, '', ...list, ''].join('\n')
 }
 
+function clusterGuide(shown: { url: string; kubeconfig: string; kubectl: string; istiod: string }): string {
+  return [
+    `Kubernetes answers at ${shown.url}, istiod to VMs at ${shown.istiod}:15012.`,
+    '',
+    `  export KUBECONFIG=${shown.kubeconfig}`,
+    `  ${shown.kubectl} get namespaces`,
+    '',
+  ].join('\n')
+}
+
 function print(result: object, text: string): void {
   process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : `${text}\n`)
 }
@@ -122,8 +177,10 @@ function print(result: object, text: string): void {
 async function run(command: string): Promise<void> {
   if (values.help) process.stdout.write(usage)
   else if (command === 'up') await up()
+  else if (command === 'kubernetes') await upWithCluster()
   else if (command === 'fetch') {
     const parts = await fetchParts()
+    if (values.kubernetes) await fetchCluster()
     print(
       { event: 'parts', ...parts },
       `Istio ${parts.istioVersion} and Envoy ${parts.envoyVersion} are in ${parts.cacheRoot}`,

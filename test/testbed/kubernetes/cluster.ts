@@ -16,9 +16,10 @@
  * Several clusters may live on one host: they have ports of their own.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type CommandResult, mustRun } from '../command.ts'
+import { createNamespace } from '../network/namespace.ts'
 import type { Network } from '../network/network.ts'
 import { TestbedError } from '../testbed-error.ts'
 import { createApiServer, type TokenUser } from './api-server.ts'
@@ -31,6 +32,8 @@ import type { Program } from './program.ts'
 export interface Cluster {
   /** Where the API server is reached from where tests run, from the host, and from VMs. */
   readonly url: string
+  /** The API server's. */
+  readonly port: number
   /** The authority of the API server's certificate, PEM. */
   readonly ca: string
   readonly authority: Authority
@@ -50,6 +53,8 @@ export interface Cluster {
   kubectl(args: readonly string[], options?: KubectlOptions): Promise<CommandResult>
   /** Server-side apply, as the admin: objects, or YAML. */
   apply(objects: readonly object[] | string): Promise<void>
+  /** Makes a name known on the machine of the control plane, and on its nodes. */
+  addHost(address: string, names: readonly string[]): Promise<void>
   /** Ends its programs; its files stay until the network closes. */
   stop(): Promise<void>
 }
@@ -82,6 +87,7 @@ export interface ClusterDeps {
 const firstApiPort = 16443
 const firstEtcdPort = 12379
 const maxClusters = 10
+const hourSeconds = 3600
 
 /** Starts a cluster without nodes, and returns when it serves. */
 export async function startCluster(deps: ClusterDeps): Promise<Cluster> {
@@ -95,6 +101,8 @@ export async function startCluster(deps: ClusterDeps): Promise<Cluster> {
     ...(deps.users ?? []).map(({ name, groups = [] }) => ({ name, groups, token: newToken() })),
   ]
   const tokens = Object.fromEntries(users.map(({ name, token }) => [name, token]))
+  const hosts = join(dir, 'hosts')
+  await writeFile(hosts, '127.0.0.1 localhost\n')
   const etcd = createEtcd({
     host: network.host,
     etcd: parts.etcd,
@@ -103,7 +111,11 @@ export async function startCluster(deps: ClusterDeps): Promise<Cluster> {
     signal,
   })
   const apiServer = await createApiServer({
-    host: network.host,
+    // Webhooks are called by names, which no DNS knows.
+    host: createNamespace({
+      name: network.host.name,
+      machine: { hostname: 'control-plane', replacedFiles: [{ path: '/etc/hosts', by: hosts }] },
+    }),
     command: parts.apiServer,
     dir,
     port,
@@ -146,7 +158,7 @@ export async function startCluster(deps: ClusterDeps): Promise<Cluster> {
     serviceAccount: string,
     options: TokenOptions = {},
   ): Promise<string> {
-    const { audience, seconds = 3600 } = options
+    const { audience, seconds = hourSeconds } = options
     await apply([
       { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } },
       { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: serviceAccount, namespace } },
@@ -168,7 +180,9 @@ export async function startCluster(deps: ClusterDeps): Promise<Cluster> {
   async function kubeconfigFor(user: string, groups: readonly string[] = []): Promise<string> {
     const [, namespace, account] = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(user) ?? []
     if (namespace !== undefined && account !== undefined)
-      return writeKubeconfig(user, { token: await tokenFor(namespace, account) })
+      return writeKubeconfig(user, {
+        token: await tokenFor(namespace, account, { seconds: 24 * hourSeconds }),
+      })
     return writeKubeconfig(user, await authority.issue({ commonName: user, organizations: groups }))
   }
 
@@ -190,6 +204,7 @@ export async function startCluster(deps: ClusterDeps): Promise<Cluster> {
   }
   return {
     url,
+    port,
     ca: authority.certificate,
     authority,
     kubeconfig,
@@ -201,6 +216,7 @@ export async function startCluster(deps: ClusterDeps): Promise<Cluster> {
     tokenFor,
     kubectl,
     apply,
+    addHost: (address, names) => appendFile(hosts, `${address} ${names.join(' ')}\n`),
     stop,
   }
 }

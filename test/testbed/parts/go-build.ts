@@ -10,6 +10,8 @@ export interface GoRun {
   /** Folder of the module that it runs in. */
   readonly dir: string
   readonly args: readonly string[]
+  /** Beside what every run gets. */
+  readonly env?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal | undefined
   readonly onLine?: (line: string) => void
 }
@@ -28,6 +30,7 @@ export async function runGo(run: GoRun): Promise<CommandResult> {
     GOWORK: 'off',
     GOOS: '',
     GOARCH: '',
+    ...run.env,
   }
   // A build takes every core for minutes: whoever works at the machine goes first.
   const result = await runCommand('nice', ['-n', '10', run.go, ...run.args], {

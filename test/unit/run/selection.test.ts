@@ -1,5 +1,5 @@
 import t from 'tap'
-import { select } from '../../run/selection.ts'
+import { isCluster, select } from '../../run/selection.ts'
 
 const paths = [
   'test/unit/b.test.ts',
@@ -59,4 +59,11 @@ t.test('e2e:boot: the scenes that boot machines, which have longest', async (t) 
   const [scene] = select('e2e', paths, { ...all, names: ['faults'] }).files
   t.same([machines?.path, rest.length], ['test/e2e/boot/machines.test.ts', 0])
   t.ok((machines?.limitSeconds ?? 0) > (scene?.limitSeconds ?? 0))
+})
+
+t.test('files that start a cluster are known by their folder', async (t) => {
+  t.ok(isCluster('test/e2e/kubernetes/testbed.test.ts'))
+  t.ok(isCluster('test/integration/controller/mesh/kubernetes/apply.test.ts'))
+  t.notOk(isCluster('test/unit/controller/kubernetes/apply.test.ts'))
+  t.notOk(isCluster('test/e2e/faults.test.ts'))
 })
