@@ -14,6 +14,7 @@ import { createBundleIssue } from './bundle-issue.ts'
 import { createChronicle } from './chronicle.ts'
 import { explain, type VmExplanation } from './explain.ts'
 import { createInventory } from './inventory.ts'
+import { createListening } from './listening.ts'
 import { createLiveness } from './liveness.ts'
 import { createQueue } from './queue.ts'
 import { createReconcile } from './reconcile.ts'
@@ -48,6 +49,8 @@ export interface Fleet {
   remove(vm: string, wish: RemovalWish): Promise<void>
   /** Whether the VM's stream is open and has this name; see `RenewEvidence`. */
   holdsStream(vm: string, session: string): boolean
+  /** Milliseconds since `time` in which this controller could hear its agents. */
+  listenedSince(time: number): number
   /** Whether another VM must not have this one's address. */
   isLive(vm: string): boolean
   view(vm: string): Promise<VmView | undefined>
@@ -72,6 +75,8 @@ export interface FleetSettings {
   readonly tokenTtlSeconds?: number
   /** Longest wait for istiod before a drain goes on. @defaultValue 2 s */
   readonly takenWithinMs?: number
+  /** How often it is looked whether this process runs at all; see `Listening`. @defaultValue 500 ms */
+  readonly listeningPeriodMs?: number
   /** How many VMs are worked on at a time. @defaultValue 32 */
   readonly parallel?: number
 }
@@ -108,6 +113,7 @@ export function createFleet(deps: FleetDeps): Fleet {
     resyncMs = 60_000,
     tokenTtlSeconds = 3_600,
     takenWithinMs = 2_000,
+    listeningPeriodMs = 500,
     parallel = 32,
   } = deps.settings ?? {}
   const jitter = deps.random === undefined ? {} : { random: deps.random }
@@ -150,13 +156,16 @@ export function createFleet(deps: FleetDeps): Fleet {
     guardChanged: chronicle.guard,
     stalled: (ms) => log.warn('the controller did not run for a while, silence is counted anew', { ms }),
   })
+  const listening = createListening({ clock, periodMs: listeningPeriodMs })
   const streams = createStreams({
     clock,
     log,
     metrics,
     heard: liveness.heard,
+    listening,
     takeover: createTakeover({
       clock,
+      listening,
       lastHeard: (vm) => liveness.hearing(vm).lastHeard,
       heartbeatMs: (vm) => termsOf(roster.pool(roster.vm(vm)?.pool ?? ''), mesh.facts()).heartbeatMs,
       cloned: chronicle.cloned,
@@ -308,6 +317,7 @@ export function createFleet(deps: FleetDeps): Fleet {
       queue.add(vmKey(vm))
     },
     holdsStream: streams.isNamed,
+    listenedSince: listening.since,
     isLive(vm) {
       const record = roster.vm(vm)
       // One that was admitted this instant may not be read yet.
@@ -338,6 +348,7 @@ export function createFleet(deps: FleetDeps): Fleet {
       unsubscribe()
       watchers.close()
       liveness.close()
+      listening.close()
       uptake.close()
       await queue.close()
       streams.close()

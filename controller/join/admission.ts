@@ -31,6 +31,8 @@ export interface AdmissionQuestion {
   readonly stream: {
     readonly connected: boolean
     readonly lastHeard: number
+    /** How long the controller has listened since then. */
+    readonly listenedMs: number
     /** The joiner knows its name: it is the other end of it. */
     readonly isOwn: boolean
   }
@@ -124,7 +126,7 @@ function judgeIdentity(
   pool: PoolRecord,
   choice: Extract<AddressChoice, { address: string }>,
 ): Admission | undefined {
-  const { own, facts, stream, suspectedSince, now } = question
+  const { own, facts, stream, suspectedSince } = question
   if (own === undefined) return undefined
   if (own.value.keyThumbprint !== question.key) {
     // Ids are 80 bits of the thumbprint: this is a forgery of an id, not an accident.
@@ -133,7 +135,7 @@ function judgeIdentity(
   const heartbeatMs = effectivePool(pool.spec).liveness.heartbeatSeconds * 1000
   const isSamePlace = own.value.address === choice.address || stream.isOwn
   const isSameMachine = own.value.bootId === facts.bootId && isSamePlace
-  switch (judgeClone({ isSameMachine, ...stream, heartbeatMs, suspectedSince, now })) {
+  switch (judgeClone({ isSameMachine, ...stream, heartbeatMs, suspectedSince })) {
     case 'same':
       return undefined
     case 'clone':

@@ -6,10 +6,11 @@ export interface CloneQuestion {
   readonly connected: boolean
   /** Last time that something came through it. */
   readonly lastHeard: number
+  /** How long the controller has listened since then; what came while it stood still is not read yet. */
+  readonly listenedMs: number
   readonly heartbeatMs: number
   /** When this newcomer was first told to wait. */
   readonly suspectedSince: number | undefined
-  readonly now: number
 }
 
 export type CloneJudgement = 'same' | 'wait' | 'clone'
@@ -19,9 +20,9 @@ export type CloneJudgement = 'same' | 'wait' | 'clone'
  * So the newcomer waits; if the old stream is heard after that, two machines are alive with one key.
  */
 export function judgeClone(question: CloneQuestion): CloneJudgement {
-  const { isSameMachine, connected, lastHeard, heartbeatMs, suspectedSince, now } = question
+  const { isSameMachine, connected, lastHeard, listenedMs, heartbeatMs, suspectedSince } = question
   if (isSameMachine || !connected) return 'same'
-  if (now - lastHeard > heartbeatMs * 2) return 'same'
+  if (listenedMs > heartbeatMs * 2) return 'same'
   // One heartbeat may have been under way when the newcomer came.
   if (suspectedSince !== undefined && lastHeard > suspectedSince + heartbeatMs) return 'clone'
   return 'wait'

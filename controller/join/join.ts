@@ -24,7 +24,10 @@ import type { Throttle } from './throttle.ts'
 import { tokenName } from './token.ts'
 
 /** What a join needs of the fleet. */
-export type JoinFleet = Pick<Fleet, 'isLive' | 'holdsStream' | 'view' | 'enqueue' | 'settle' | 'bundle'>
+export type JoinFleet = Pick<
+  Fleet,
+  'isLive' | 'listenedSince' | 'holdsStream' | 'view' | 'enqueue' | 'settle' | 'bundle'
+>
 
 export interface JoinSettings {
   readonly trustDomain: string
@@ -106,6 +109,7 @@ export function createJoin(deps: JoinDeps): Join {
       stream: {
         connected: view?.connected ?? false,
         lastHeard: view?.lastHeard ?? 0,
+        listenedMs: fleet.listenedSince(view?.lastHeard ?? 0),
         isOwn:
           evidence.method === 'renew' &&
           evidence.session !== undefined &&

@@ -4,6 +4,8 @@ import type { Clock } from '../../shared/clock.ts'
 export interface FakeClock extends Clock {
   /** Moves time on and wakes, in order, every sleeper whose time has come. */
   advance(ms: number): Promise<void>
+  /** Moves time on while the process does not run: nobody wakes before the next `advance`. */
+  stall(ms: number): void
   /** How many sleep now. */
   readonly sleepers: number
   /** Resolves when at least `count` sleep. */
@@ -51,6 +53,9 @@ export function createFakeClock(start = 1_800_000_000_000): FakeClock {
       }
       now = end
       await turn()
+    },
+    stall(ms) {
+      now += ms
     },
     get sleepers() {
       return sleeping.size

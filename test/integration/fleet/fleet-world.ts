@@ -89,7 +89,8 @@ export function createFleetWorld(options: FleetWorldOptions = {}) {
         },
       }),
       instance: `controller-${starts}`,
-      settings: { resyncMs: 3_600_000, ...options.settings },
+      // Hours pass in these stories, and nothing in them stands still.
+      settings: { resyncMs: 3_600_000, listeningPeriodMs: 600_000, ...options.settings },
       random: () => 0.5,
     })
   }

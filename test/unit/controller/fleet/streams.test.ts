@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { createListening } from '../../../../controller/fleet/listening.ts'
 import { createStreams } from '../../../../controller/fleet/streams.ts'
 import { createMetrics } from '../../../../controller/metrics.ts'
 import { silentLog } from '../../../../shared/log.ts'
@@ -13,8 +14,10 @@ function listening() {
   let heard = 0
   let judgement: 'same' | 'wait' | 'clone' = 'same'
   const judged: string[] = []
+  const listening = createListening({ clock })
   const streams = createStreams({
     clock,
+    listening,
     log: silentLog,
     metrics: createMetrics(),
     heard: () => {
@@ -60,11 +63,30 @@ t.test('hello must come first, and soon', async (t) => {
   hasty.say({ kind: 'heartbeat' })
   t.equal(hasty.closed?.code, 4400)
   const mute = attach()
-  await clock.advance(4_999)
+  await clock.advance(14_999)
   t.equal(mute.closed, undefined)
   await clock.advance(1)
-  t.equal(mute.closed?.code, 4400)
+  t.equal(mute.closed?.code, 4503, 'it may come back at once')
   t.equal(streams.open, 0)
+})
+
+t.test('a hello that waits unread while the controller stands still is in time', async (t) => {
+  const { clock, attach, greet, streams } = listening()
+  const [reader, late, mute] = [attach('vm-1'), attach('vm-2'), attach('vm-3')]
+  await clock.advance(5_000)
+  clock.stall(60_000)
+  await clock.advance(0)
+  t.equal(reader.closed, undefined, 'timers come first')
+  greet(reader)
+  await clock.advance(5_000)
+  // Over before the timer is due: not even the timer is late.
+  clock.stall(4_000)
+  await clock.advance(400)
+  t.equal(late.closed, undefined)
+  greet(late)
+  await clock.advance(15_000)
+  t.equal(mute.closed?.code, 4503, 'one that says nothing is not waited for for ever')
+  t.equal(streams.open, 2)
 })
 
 t.test('after hello no clock runs against it', async (t) => {
@@ -75,7 +97,7 @@ t.test('after hello no clock runs against it', async (t) => {
   t.equal(socket.closed, undefined)
   t.same(events, ['vm-1 now'])
   t.match(streams.session('vm-1'), { state: 'greeting', epoch: 0, keyThumbprint: 'key-1' })
-  t.equal(clock.sleepers, 0)
+  t.equal(clock.sleepers, 1, 'but the one of the process itself')
 })
 
 t.test('an agent of another age is told so, whatever the shape of its hello', async (t) => {
@@ -237,7 +259,7 @@ t.test('closing asks every agent to come back later', async (t) => {
   for (const socket of [...sockets, mute]) t.equal(socket.closed?.code, 4503)
   t.equal(streams.open, 0)
   await clock.advance(0)
-  t.equal(clock.sleepers, 0)
+  t.equal(clock.sleepers, 1)
 })
 
 t.test('no text from an agent does more than end its own stream', async (t) => {

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { createListening } from '../../../../controller/fleet/listening.ts'
 import { createTakeover } from '../../../../controller/fleet/takeover.ts'
 import { createFakeClock } from '../../../fakes/clock.ts'
 
@@ -11,6 +12,7 @@ function alive() {
   let lastHeard = clock.now()
   const takeover = createTakeover({
     clock,
+    listening: createListening({ clock }),
     lastHeard: () => lastHeard,
     heartbeatMs: () => 2_000,
     cloned: (vm, newcomer) => clones.push(`${vm} ${newcomer.address}`),
@@ -42,4 +44,24 @@ t.test('a second machine is known by the first one, which goes on speaking', asy
   hear()
   t.equal(takeover.judge('vm-1', old, other), 'clone')
   t.same(clones, ['vm-1 10.0.0.2'])
+})
+
+t.test('a copy is not the VM because the controller stood still', async (t) => {
+  const { clock, takeover, clones, hear } = alive()
+  await clock.advance(1_000)
+  clock.stall(30_000)
+  t.equal(takeover.judge('vm-1', old, other), 'wait', 'heartbeats of the VM are not read yet')
+  await clock.advance(2_001)
+  hear()
+  t.equal(takeover.judge('vm-1', old, other), 'clone')
+  t.same(clones, ['vm-1 10.0.0.2'])
+})
+
+t.test('the time before and after a standstill counts', async (t) => {
+  const { clock, takeover } = alive()
+  await clock.advance(2_500)
+  clock.stall(30_000)
+  t.equal(takeover.judge('vm-1', old, other), 'wait')
+  await clock.advance(2_500)
+  t.equal(takeover.judge('vm-1', old, other), 'same')
 })

@@ -90,7 +90,7 @@ const base: AdmissionQuestion = {
   ]),
   network: '',
   own: undefined,
-  stream: { connected: false, lastHeard: 0, isOwn: false },
+  stream: { connected: false, lastHeard: 0, listenedMs: now, isOwn: false },
   suspectedSince: undefined,
   others: [],
   isLive: () => false,
@@ -102,7 +102,7 @@ const base: AdmissionQuestion = {
 type Over = Partial<AdmissionQuestion>
 const decide = (over: Over = {}) => decideAdmission({ ...base, ...over })
 const web = (over: Partial<PoolRecord['spec']>) => new Map([['web', pool(over)]])
-const live = { connected: true, lastHeard: now - 100, isOwn: false }
+const live = { connected: true, lastHeard: now - 100, listenedMs: 100, isOwn: false }
 const elsewhere = { ...base.facts, bootId: 'boot-2' }
 
 /** Sentence, what differs from a good join, and what comes of it: `admitted` or the code of the refusal. */
@@ -242,7 +242,7 @@ const table: readonly (readonly [string, Over, string])[] = [
     {
       evidence: byKey,
       own: stored(vm),
-      stream: { connected: true, lastHeard: now - 4_001, isOwn: false },
+      stream: { connected: true, lastHeard: now - 4_001, listenedMs: 4_001, isOwn: false },
       facts: elsewhere,
     },
     'admitted',
