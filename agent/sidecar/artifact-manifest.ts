@@ -40,6 +40,11 @@ export function versionFolder(versions: string, artifact: SidecarArtifact): stri
   return join(versions, `${artifact.version}-${artifact.sha256.slice(0, 12)}`)
 }
 
+/** The version of the program at `path`, by the name of its folder; see `versionFolder`. */
+export function versionOfProgram(path: string): string | undefined {
+  return /\/([^/]+)-[0-9a-f]{12}\/[^/]+\/[^/]+$/.exec(path)?.[1]
+}
+
 /** A sidecar on disk that can be started. */
 export interface InstalledVersion {
   readonly version: string

@@ -4,7 +4,7 @@ import type { Log } from '../../shared/log.ts'
 import { sidecarUser } from './paths.ts'
 import type { Run, SidecarRuns } from './process-group.ts'
 import { createRestartPolicy, type RestartPolicy } from './restart-policy.ts'
-import type { SidecarSpec, SidecarState, Supervisor } from './supervisor.ts'
+import type { EnsureOptions, SidecarSpec, SidecarState, Supervisor } from './supervisor.ts'
 
 export interface KeeperDeps {
   readonly clock: Clock
@@ -22,7 +22,10 @@ const mindMs = 15_000
 const replaceGraceMs = 5000
 
 interface Keeper {
-  readonly spec: SidecarSpec
+  /** What is started next. */
+  spec: SidecarSpec
+  /** Of what runs, or is started. */
+  hash: string
   readonly abort: AbortController
   /** Settles with the first start; rejects when that failed. */
   readonly started: Promise<void>
@@ -55,6 +58,8 @@ export function createKeeper(deps: KeeperDeps): Supervisor {
     publish({
       running: true,
       pid: run.pid,
+      hash: run.hash,
+      ...(run.program !== undefined && { program: run.program }),
       startedAt: run.startedAt,
       restarts: state.restarts + (again ? 1 : 0),
       downForGood,
@@ -67,8 +72,11 @@ export function createKeeper(deps: KeeperDeps): Supervisor {
     publish({ running: false, restarts: state.restarts, lastExit, downForGood })
   }
 
-  const keep = async (mine: Keeper, onStart: (error?: unknown) => void): Promise<void> => {
-    const { spec } = mine
+  const keep = async (
+    mine: Keeper,
+    options: EnsureOptions,
+    onStart: (error?: unknown) => void,
+  ): Promise<void> => {
     const { signal } = mine.abort
     const policy = createRestartPolicy(deps.random)
     const aborted = whenAborted(signal)
@@ -76,10 +84,12 @@ export function createKeeper(deps: KeeperDeps): Supervisor {
     for (let starts = 0; !signal.aborted; starts += 1) {
       let delayMs = 0
       try {
-        const adopted = looked ? undefined : await runs.adopt(spec, signal)
+        const { spec } = mine
+        const adopted = looked ? undefined : await runs.adopt(spec, signal, options)
         looked = true
         const run = adopted ?? (await runs.start(spec, signal))
         mine.run = run
+        mine.hash = run.hash
         up(run, starts > 0)
         onStart()
         const over = new AbortController()
@@ -118,17 +128,18 @@ export function createKeeper(deps: KeeperDeps): Supervisor {
     }
   }
 
-  const launch = (spec: SidecarSpec): Keeper => {
+  const launch = (spec: SidecarSpec, options: EnsureOptions): Keeper => {
     const first = Promise.withResolvers<void>()
     first.promise.catch(() => {})
     const mine: Keeper = {
       spec,
+      hash: spec.hash,
       abort: new AbortController(),
       started: first.promise,
       done: Promise.resolve(),
       run: undefined,
     }
-    mine.done = keep(mine, (error) => (error === undefined ? first.resolve() : first.reject(error)))
+    mine.done = keep(mine, options, (error) => (error === undefined ? first.resolve() : first.reject(error)))
     return mine
   }
 
@@ -145,11 +156,13 @@ export function createKeeper(deps: KeeperDeps): Supervisor {
   }
 
   return {
-    ensure: (spec, signal) =>
+    ensure: (spec, signal, options = {}) =>
       inTurn(async () => {
         signal.throwIfAborted()
-        if (keeper !== undefined && keeper.spec.hash !== spec.hash) await halt(replaceGraceMs, signal)
-        keeper ??= launch(spec)
+        const isKept = options.keepOther === true && state.running
+        if (keeper !== undefined && keeper.hash !== spec.hash && !isKept) await halt(replaceGraceMs, signal)
+        keeper ??= launch(spec, options)
+        keeper.spec = spec
         await Promise.race([keeper.started.catch(() => {}), whenAborted(signal)])
         signal.throwIfAborted()
         if (!state.running) throw notRunning(state)

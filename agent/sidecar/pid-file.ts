@@ -9,6 +9,8 @@ const PidRecord = Type.Object({
   startTime: Type.Integer(),
   startedAt: Type.Integer(),
   hash: Type.String({ maxLength: 64 }),
+  /** Agents before the first release did not write it. */
+  program: Type.Optional(Type.String({ maxLength: 1024 })),
   bootId: Type.String({ maxLength: 64 }),
 })
 export type PidRecord = Static<typeof PidRecord>

@@ -7,7 +7,7 @@ import type { Log } from '../../shared/log.ts'
 import type { LogFile } from './log-file.ts'
 import type { PidFile } from './pid-file.ts'
 import type { ProcessEntry, ProcessTable } from './process-table.ts'
-import type { SidecarSpec } from './supervisor.ts'
+import type { EnsureOptions, SidecarSpec } from './supervisor.ts'
 
 export interface Exit {
   /** Both null when it was not our child: then nobody tells us. */
@@ -20,6 +20,9 @@ export interface Exit {
 export interface Run {
   readonly pid: number
   readonly uid: number
+  /** Of the specification it was started with, and the program of that. */
+  readonly hash: string
+  readonly program?: string
   readonly startedAt: number
   /** Resolves when the leader is gone; its Envoy may still be there. */
   readonly exited: Promise<Exit>
@@ -29,8 +32,8 @@ export interface Run {
 export interface SidecarRuns {
   /** `signal` ends only the watching; the run outlives it. */
   start(spec: SidecarSpec, signal: AbortSignal): Promise<Run>
-  /** A run that is there already with the same specification. Any other sidecar is ended. */
-  adopt(spec: SidecarSpec, signal: AbortSignal): Promise<Run | undefined>
+  /** A run that is there already, with the same specification unless others are kept. Any other sidecar is ended. */
+  adopt(spec: SidecarSpec, signal: AbortSignal, options?: EnsureOptions): Promise<Run | undefined>
   /** Ends every sidecar of this agent, also those that it neither started nor adopted. */
   endAll(uid: number, graceMs: number, signal: AbortSignal): Promise<void>
   /** SIGTERM to the leader, SIGKILL to all after `graceMs`; resolves when the whole group is gone. */
@@ -124,25 +127,28 @@ export function createProcessGroups(deps: ProcessGroupsDeps): SidecarRuns {
         // Undefined: dead already, as `exited` will tell.
         if (startTime !== undefined) {
           const bootId = await processes.bootId()
-          await pidFile.write({ pid, startTime, startedAt, hash: spec.hash, bootId }).catch((error) => {
+          const program = spec.command
+          const record = { pid, startTime, startedAt, hash: spec.hash, program, bootId }
+          await pidFile.write(record).catch((error) => {
             // It runs all the same; the next agent finds it by its program, and starts it anew.
             log.warn('the sidecar cannot be written down', { error: errorText(error) })
           })
         }
-        return { pid, uid: spec.uid, startedAt, exited }
+        return { pid, uid: spec.uid, hash: spec.hash, program: spec.command, startedAt, exited }
       } finally {
         await output.close()
       }
     },
 
-    async adopt(spec, signal) {
+    async adopt(spec, signal, options) {
       const record = await pidFile.read()
       const entry = await recordedEntry()
-      if (record && entry && record.hash === spec.hash) {
+      if (record && entry && (record.hash === spec.hash || options?.keepOther)) {
         log.info('the running sidecar is adopted', { pid: entry.pid })
         const exited = watch(entry, await logFile.size(), signal)
         exited.catch(() => {})
-        return { pid: entry.pid, uid: spec.uid, startedAt: record.startedAt, exited }
+        const { hash, program, startedAt } = record
+        return { pid: entry.pid, uid: spec.uid, hash, ...(program && { program }), startedAt, exited }
       }
       await endAll(spec.uid, strayGraceMs, signal)
       return undefined

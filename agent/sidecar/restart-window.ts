@@ -30,8 +30,8 @@ type Order = Extract<DownMessage, { kind: 'restart' }>
 
 export function createRestartWindow({ drain, log }: RestartWindowDeps): RestartWindow {
   const listeners = new Set<() => void>()
-  /** As the last welcome said; a controller of another release may not know of it. */
-  let isPaced = false
+  /** As the last welcome said; a controller of another release may not know of it. Until the first, nobody knows. */
+  let isPaced: boolean | undefined
   let pending = false
   let order: Order | undefined
 
@@ -41,7 +41,7 @@ export function createRestartWindow({ drain, log }: RestartWindowDeps): RestartW
 
   return {
     isOpen() {
-      if (!isPaced || order !== undefined) return true
+      if (isPaced === false || order !== undefined) return true
       if (!pending) {
         pending = true
         log.info('the sidecar is to be started anew: waits for its turn')

@@ -12,6 +12,10 @@ export interface SidecarSpec {
 export interface SidecarState {
   readonly running: boolean
   readonly pid?: number
+  /** Of the specification with which the one that runs was started. */
+  readonly hash?: string
+  /** What the one that runs was started from; unknown of one that an older agent wrote down. */
+  readonly program?: string
   /** Unix milliseconds. */
   readonly startedAt?: number
   /** Starts after the first, since the agent started. */
@@ -26,10 +30,15 @@ export interface SidecarState {
   readonly downForGood: boolean
 }
 
+export interface EnsureOptions {
+  /** One that runs with another specification stays as it is; should it end, the one that is wanted follows it. */
+  readonly keepOther?: boolean
+}
+
 /** Runs the sidecar and keeps it running. Two ship: `process` (child of the agent) and `systemd` (own unit). */
 export interface Supervisor {
   /** Starts it, adopts one that runs with the same spec, replaces one with another. Resolves when started. */
-  ensure(spec: SidecarSpec, signal: AbortSignal): Promise<void>
+  ensure(spec: SidecarSpec, signal: AbortSignal, options?: EnsureOptions): Promise<void>
   /** SIGTERM, then SIGKILL after `graceMs`. Resolves when it is gone, Envoy too. */
   stop(graceMs: number, signal: AbortSignal): Promise<void>
   state(): SidecarState

@@ -1,4 +1,4 @@
-import { mkdir, rename, rm, symlink } from 'node:fs/promises'
+import { mkdir, readlink, rename, rm, symlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
@@ -53,20 +53,27 @@ export function createUnitRuns(deps: UnitRunsDeps): SidecarRuns {
     return unit.exitOf(status.invocation, signal)
   }
 
-  const runOf = async (status: UnitStatus, uid: number, signal: AbortSignal): Promise<Run> => {
+  const runOf = async (
+    status: UnitStatus,
+    { uid, hash }: Pick<Run, 'uid' | 'hash'>,
+    signal: AbortSignal,
+  ): Promise<Run> => {
     const ended = exited(status, signal)
     // Nobody may be waiting any more when it is aborted.
     ended.catch(() => {})
+    const program = await readlink(paths.program).catch(() => undefined)
     return {
       pid: status.lastPid,
-      uid,
+      ...{ uid, hash },
+      ...(program !== undefined && { program }),
       startedAt: clock.now() - Math.max(0, (await deps.uptimeMs()) - status.startedAfterBootMs),
       exited: ended,
     }
   }
 
-  const isUpWith = async (status: UnitStatus, hash: string): Promise<boolean> =>
-    status.activeState === 'active' && status.mainPid > 0 && (await writtenHash()) === hash
+  /** The hash of what runs; undefined when nothing does. */
+  const runningHash = async ({ activeState, mainPid }: UnitStatus): Promise<string | undefined> =>
+    activeState === 'active' && mainPid > 0 ? writtenHash() : undefined
 
   const writtenHash = async () => hashIn((await readBounded(paths.environment, maxFileBytes)) ?? '')
 
@@ -83,19 +90,20 @@ export function createUnitRuns(deps: UnitRunsDeps): SidecarRuns {
     async start(spec, signal) {
       const before = await unit.status(signal)
       // systemd may have been faster.
-      if (await isUpWith(before, spec.hash)) return runOf(before, spec.uid, signal)
+      if ((await runningHash(before)) === spec.hash) return runOf(before, spec, signal)
       const isPrepared = (await writtenHash()) === spec.hash
       if (!isPrepared && !isDown(before)) await unit.stop(strayGraceMs, signal)
       if (!isPrepared || isDown(before)) await write(spec)
       await unit.start(signal)
-      return runOf(await unit.status(signal), spec.uid, signal)
+      return runOf(await unit.status(signal), spec, signal)
     },
 
-    async adopt(spec, signal) {
+    async adopt(spec, signal, options) {
       const status = await unit.status(signal)
-      if (await isUpWith(status, spec.hash)) {
+      const hash = await runningHash(status)
+      if (hash !== undefined && (hash === spec.hash || options?.keepOther)) {
         log.info('the running sidecar is adopted', { pid: status.mainPid })
-        return runOf(status, spec.uid, signal)
+        return runOf(status, { uid: spec.uid, hash }, signal)
       }
       if (!isDown(status)) await unit.stop(strayGraceMs, signal)
       await deps.endOthers(spec.uid, strayGraceMs, signal)

@@ -3,7 +3,11 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createArtifacts } from '../../../../agent/sidecar/artifact.ts'
 import { downloadArtifact, type FetchArtifact } from '../../../../agent/sidecar/artifact-download.ts'
-import { chooseArtifact, versionFolder } from '../../../../agent/sidecar/artifact-manifest.ts'
+import {
+  chooseArtifact,
+  versionFolder,
+  versionOfProgram,
+} from '../../../../agent/sidecar/artifact-manifest.ts'
 import { MooringError } from '../../../../shared/errors.ts'
 import { silentLog as log } from '../../../../shared/log.ts'
 import { someBundle } from '../bundle.ts'
@@ -137,4 +141,10 @@ t.test('the artifact for the machine is chosen', async (t) => {
   })
   t.equal(chooseArtifact(bundle, 'amd64'), artifact)
   t.throws(() => chooseArtifact(bundle, 'riscv64'), { code: 'ARTIFACT_UNAVAILABLE' })
+})
+
+t.test('the folder of a program tells its version, and nothing else does', async (t) => {
+  const folder = versionFolder('/v', { ...random.artifact, version: '1.29.1-rc.2' })
+  t.equal(versionOfProgram(`${folder}/bin/pilot-agent`), '1.29.1-rc.2')
+  t.equal(versionOfProgram('/usr/local/bin/pilot-agent'), undefined)
 })

@@ -162,6 +162,25 @@ t.test('the next agent adopts what runs, and another specification replaces it',
   t.ok(existsSync(pidPath))
 })
 
+t.test('the next agent may keep one with another specification; what it wants follows its end', async (t) => {
+  const { base, spec, create } = world(t)
+  const one = await spec(`exec sleep 68; ${base}`)
+  const first = create()
+  await first.supervisor.ensure(one, signal)
+  const { pid = 0 } = first.supervisor.state()
+  const second = create()
+  const two = { ...one, hash: 'two' }
+  await second.supervisor.ensure(two, signal, { keepOther: true })
+  t.match(second.supervisor.state(), { running: true, pid, hash: 'one', program: one.command })
+  await second.supervisor.ensure(two, signal, { keepOther: true })
+  t.equal(second.supervisor.state().pid, pid, 'as often as it is said')
+  process.kill(pid, 'SIGKILL')
+  await until(() => second.supervisor.state().hash === 'two' && second.supervisor.state().running)
+  t.not(second.supervisor.state().pid, pid)
+  await first.supervisor.stop(0, signal)
+  await second.supervisor.stop(0, signal)
+})
+
 t.test('a change of the specification stops the old one first', async (t) => {
   const { base, spec, create, processes } = world(t)
   const { supervisor } = create()

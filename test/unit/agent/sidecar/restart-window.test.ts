@@ -52,12 +52,29 @@ t.test(
 )
 
 t.test('a controller that does not pace is not waited for', async (t) => {
-  const { window, drains } = world()
-  t.ok(window.isOpen(), 'before the first welcome')
+  const { window, drains, changes } = world()
   window.take(welcome())
   t.ok(window.isOpen())
   await window.quiet(signal)
   t.same([drains, window.pending], [[], false])
+  t.equal(changes(), 0)
+})
+
+t.test('before the first welcome nobody knows whether it paces: it is waited for', async (t) => {
+  const { window, changes } = world()
+  t.notOk(window.isOpen())
+  t.ok(window.pending, 'and the first hello says so')
+  window.take(welcome(true))
+  t.notOk(window.isOpen())
+  window.take(restart)
+  t.ok(window.isOpen())
+
+  const other = world()
+  t.notOk(other.window.isOpen())
+  other.window.take(welcome())
+  t.ok(other.window.isOpen(), 'an older one does not')
+  t.equal(other.changes(), 2, 'who waits for it looks again')
+  t.equal(changes(), 3)
 })
 
 t.test('a word that nobody asked for opens nothing; a wait that fails holds nothing up', async (t) => {

@@ -108,6 +108,8 @@ t.test('the unit starts from what was written for it, once', async (t) => {
   t.same(supervisor.state(), {
     running: true,
     pid: 1,
+    hash: 'aa',
+    program: '/versions/aa/pilot-agent',
     startedAt: clock.now() - 1_000,
     restarts: 0,
     downForGood: false,
@@ -129,6 +131,18 @@ t.test('the next agent adopts what runs, and replaces it for another specificati
   t.match(supervisor.state(), { running: true, pid: 2 })
   t.match(calls, ['stop 5000', 'others', 'start'], 'what it starts from changes while it is down')
   t.equal(await readlink(paths.program), '/versions/bb/pilot-agent')
+})
+
+t.test('the next agent may keep one with another specification, until it does not any more', async (t) => {
+  const { calls, create } = world(t)
+  await create().supervisor.ensure(spec('aa'), signal)
+  const { supervisor } = create()
+  calls.length = 0
+  await supervisor.ensure(spec('bb'), signal, { keepOther: true })
+  t.match(supervisor.state(), { running: true, pid: 1, hash: 'aa', program: '/versions/aa/pilot-agent' })
+  t.same(calls, [])
+  await supervisor.ensure(spec('bb'), signal)
+  t.match(supervisor.state(), { running: true, pid: 2, hash: 'bb', program: '/versions/bb/pilot-agent' })
 })
 
 t.test('what systemd started again is taken over, and its end is told with its last words', async (t) => {

@@ -9,23 +9,30 @@ const { signal } = new AbortController()
 const bundle = someBundle()
 const first = { version: '1.29.1', folder: '/v/1.29.1-aaaaaaaaaaaa', sha256: 'a'.repeat(64) }
 
-function world(isPaced = false) {
+/** `found`: hash and program of a sidecar that an earlier agent left running. */
+function world(isPaced = false, found?: Pick<SidecarState, 'hash' | 'program'>) {
   const ensured: SidecarSpec[] = []
   const done: string[] = []
   let running = false
+  let started: Pick<SidecarState, 'hash' | 'program'> = {}
+  let left = found
   const window = { open: false, pending: false }
   let installed: typeof first | undefined = first
   let taken: string | undefined
   const supervisor: Supervisor = {
-    ensure: async (spec) => {
+    ensure: async (spec, _signal, options) => {
       ensured.push(spec)
+      const isKept = options?.keepOther === true && (running || left !== undefined)
+      if (!isKept) started = { hash: spec.hash, program: spec.command }
+      else if (left !== undefined) started = left
+      left = undefined
       running = true
     },
     stop: async (graceMs) => {
       done.push(`stop ${graceMs}`)
       running = false
     },
-    state: (): SidecarState => ({ running, restarts: 0, downForGood: false }),
+    state: (): SidecarState => ({ running, ...(running && started), restarts: 0, downForGood: false }),
     onChange: () => () => {},
   }
   const given = {
@@ -137,6 +144,33 @@ t.test('one that runs is stopped only in its window, after everything is quiet',
   t.equal(ensured.length, 2)
   t.same(done, ['sidecar-started', 'over', 'quiet', 'sidecar-started', 'over'])
   t.equal(step.note?.(), undefined)
+})
+
+t.test('one that an earlier agent left running waits for its turn too', async (t) => {
+  const before = { hash: 'of-the-old-bundle', program: '/v/1.28.0-cccccccccccc/bin/pilot-agent' }
+  const { step, ensured, done, window } = world(true, before)
+  t.notOk(await step.check(bundle, signal))
+  await step.apply(bundle, signal)
+  t.same(done, ['sidecar-started'], 'adopted as it is')
+  t.equal(step.version(), '1.28.0')
+  t.match(step.note?.(), { reason: 'RestartPending' })
+  t.ok(await step.check(bundle, signal))
+  window.open = true
+  t.notOk(await step.check(bundle, signal))
+  await step.apply(bundle, signal)
+  t.same(done, ['sidecar-started', 'quiet', 'sidecar-started', 'over'])
+  t.equal(ensured.length, 2)
+  t.equal(step.version(), '1.29.1')
+  t.equal(step.note?.(), undefined)
+  t.ok(await step.check(bundle, signal))
+})
+
+t.test('where nobody paces, one that was left running is replaced at once', async (t) => {
+  const before = { hash: 'of-the-old-bundle' }
+  const { step, done } = world(false, before)
+  await step.apply(bundle, signal)
+  t.same(done, ['sidecar-started'])
+  t.ok(await step.check(bundle, signal))
 })
 
 t.test('one that does not run is started at once', async (t) => {
