@@ -244,7 +244,12 @@ export const errorCatalogue = {
     'The agent needs root',
     'Run it as root: it starts the sidecar as another user and sets traffic rules.',
   ),
-  IPTABLES_MISSING: entry(0, false, 'iptables is not installed', 'Install the package `iptables`.'),
+  IPTABLES_MISSING: entry(
+    0,
+    false,
+    'Neither iptables nor nft is installed',
+    'Install the package `iptables` or `nftables`.',
+  ),
   PLATFORM_UNSUPPORTED: entry(
     0,
     false,

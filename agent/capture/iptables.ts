@@ -1,6 +1,7 @@
 import { MooringError } from '../../shared/errors.ts'
 import type { Exec, ExecResult } from '../host/exec.ts'
 import { lastLines } from '../sidecar/log-file.ts'
+import { istioTables, nativeOlderScript } from './native-rules.ts'
 import type { SavedRules, Variant } from './saved-rules.ts'
 
 /** The programs that read and write the kernel's rules. */
@@ -19,6 +20,17 @@ export interface IptablesDeps {
   readonly path?: string
 }
 
+/**
+ * By itself it takes legacy tables for a wish to use them, though its own probing made them. Variables, and not the flags
+ * that they stand for, because older releases refuse a flag they do not know.
+ */
+const variables: Readonly<Record<Variant, Readonly<Record<string, string>>>> = {
+  nft: { FORCE_IPTABLES_BINARY: 'nft' },
+  legacy: { FORCE_IPTABLES_BINARY: 'legacy' },
+  plain: {},
+  native: { NATIVE_NFTABLES: 'true' },
+}
+
 const families = ['iptables', 'ip6tables'] as const
 const timeoutMs = 30_000
 const maxOutput = 8 * 2 ** 20
@@ -35,6 +47,15 @@ export function createIptables({ exec, path = '/usr/sbin:/usr/bin:/sbin:/bin' }:
     return code === 0 ? [{ prefix, variant, text: stdout }] : []
   }
 
+  /** Nothing where nft is not installed; an empty text where it is, and Istio has no table. */
+  const showNative = async (signal: AbortSignal): Promise<readonly SavedRules[]> => {
+    const { code, stdout } = await run('nft', ['list', 'tables'], signal)
+    if (code !== 0) return []
+    const tables = istioTables(stdout).map((name) => ['--stateless', 'list', 'table', 'inet', name])
+    const texts = await Promise.all(tables.map(async (args) => (await run('nft', args, signal)).stdout))
+    return [{ prefix: 'nft', variant: 'native', text: texts.join('') }]
+  }
+
   const showEach = async (
     variants: readonly Variant[],
     signal: AbortSignal,
@@ -45,22 +66,24 @@ export function createIptables({ exec, path = '/usr/sbin:/usr/bin:/sbin:/bin' }:
 
   return {
     async saved(variant, signal) {
+      if (variant === 'native') return showNative(signal)
       if (variant !== 'all') return showEach([variant], signal)
-      const named = await showEach(['nft', 'legacy'], signal)
+      const [named, native] = await Promise.all([showEach(['nft', 'legacy'], signal), showNative(signal)])
       // The plain name is one of the two above, unless it is all there is.
-      return named.length > 0 ? named : showEach(['plain'], signal)
+      return [...(named.length > 0 ? named : await showEach(['plain'], signal)), ...native]
     },
 
-    async restore({ prefix }, script, signal) {
+    async restore({ prefix, variant }, script, signal) {
+      if (variant === 'native') return check(prefix, await run(prefix, ['-f', '-'], signal, script))
       const program = `${prefix}-restore`
       check(program, await run(program, ['--noflush'], signal, script))
     },
 
     async istio(pilotAgent, args, variant, signal) {
-      // By itself it takes legacy tables for a wish to use them, though its own probing made them. The variable,
-      // and not the flag that it stands for, because releases before 1.29 refuse a flag they do not know.
-      const env = { PATH: path, ...(variant === 'plain' ? {} : { FORCE_IPTABLES_BINARY: variant }) }
+      const env = { PATH: path, ...variables[variant] }
       check('istio-iptables', await exec(pilotAgent, args, { env, timeoutMs, maxOutput, signal }))
+      const isOver = variant === 'native' && !args.includes('--cleanup-only')
+      if (isOver) check('nft', await run('nft', ['-f', '-'], signal, nativeOlderScript))
     },
   }
 }

@@ -2,16 +2,9 @@ import { createHash } from 'node:crypto'
 import { MooringError } from '../../shared/errors.ts'
 import type { Applied, AppliedFile } from './applied.ts'
 import type { Iptables } from './iptables.ts'
+import { beforeIstio, ownRulesIn, removalOf } from './native-rules.ts'
 import type { CaptureRules } from './rules.ts'
-import {
-  chooseVariant,
-  olderScript,
-  ownRules,
-  removalScript,
-  type SavedRules,
-  type Variant,
-  variants,
-} from './saved-rules.ts'
+import { chooseVariant, type SavedRules, type Variant, variants } from './saved-rules.ts'
 
 /** The traffic rules in the kernel. Calls are done one after the other; each may be repeated. */
 export interface Redirect {
@@ -68,7 +61,7 @@ export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirec
 
   const remaining = async (interfaces: readonly string[], signal: AbortSignal) =>
     (await iptables.saved('all', signal)).flatMap((shown) => {
-      const script = removalScript(shown.text, interfaces)
+      const script = removalOf(shown, interfaces)
       return script === undefined ? [] : [{ shown, script }]
     })
 
@@ -147,7 +140,7 @@ export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirec
         const shown = found.filter((one) => one.variant === variant)
         await Promise.all(
           shown.map(async (one) => {
-            const script = olderScript(one.text)
+            const script = beforeIstio(one)
             if (script !== undefined) await iptables.restore(one, script, signal)
           }),
         )
@@ -161,7 +154,7 @@ export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirec
 
 /** Digest of the rules of ours in what the programs showed; empty when there is none. */
 function digestOf(shown: readonly SavedRules[], rules: Pick<CaptureRules, 'apply'>): string {
-  const own = shown.map(({ prefix, text }) => [prefix, ownRules(text, interfacesOf(rules))] as const)
+  const own = shown.map((one) => [one.prefix, ownRulesIn(one, interfacesOf(rules))] as const)
   if (own.every(([, list]) => list.length === 0)) return ''
   return createHash('sha256').update(JSON.stringify(own)).digest('hex')
 }

@@ -1,10 +1,13 @@
-/** nft and legacy keep their rules apart; `plain` is a machine that knows only one of them. */
-export const variants = ['nft', 'legacy', 'plain'] as const
+/**
+ * iptables over nft and over legacy tables keep their rules apart; `plain` is a machine whose iptables knows only one of
+ * them; `native` are nftables without iptables.
+ */
+export const variants = ['nft', 'legacy', 'plain', 'native'] as const
 export type Variant = (typeof variants)[number]
 
-/** What iptables-save or ip6tables-save printed. */
+/** What iptables-save or ip6tables-save printed, or nft of Istio's tables. */
 export interface SavedRules {
-  /** The program's name without `-save`. */
+  /** The program's name, without `-save`. */
   readonly prefix: string
   readonly variant: Variant
   readonly text: string
@@ -16,7 +19,8 @@ export function chooseVariant(shown: readonly SavedRules[]): Variant {
   const used = (variant: Variant) =>
     shown.some((one) => one.variant === variant && foreignRules(one.text).length > 0)
   if (has('legacy') && (!has('nft') || (used('legacy') && !used('nft')))) return 'legacy'
-  return has('nft') ? 'nft' : 'plain'
+  if (has('nft')) return 'nft'
+  return has('native') && !has('plain') ? 'native' : 'plain'
 }
 
 function foreignRules(saved: string): readonly string[] {

@@ -87,7 +87,12 @@ async function existing(folder: string): Promise<string> {
 async function natTable({ exec }: ChecksDeps, signal: AbortSignal): Promise<string> {
   const env = { PATH: programFolders.join(':') }
   const { code, stderr } = await exec('iptables', ['-t', 'nat', '-S'], { env, timeoutMs: 10_000, signal })
-  if (code === 127) throw new MooringError('IPTABLES_MISSING')
+  if (code === 127) {
+    const nft = await exec('nft', ['list', 'tables'], { env, timeoutMs: 10_000, signal })
+    if (nft.code === 127) throw new MooringError('IPTABLES_MISSING')
+    if (nft.code !== 0) throw new MooringError('CAPTURE_FAILED', { detail: nft.stderr.trim().slice(0, 500) })
+    return 'nftables can be read; there is no iptables'
+  }
   if (code !== 0) throw new MooringError('CAPTURE_FAILED', { detail: stderr.trim().slice(0, 500) })
   return 'the nat table can be read'
 }

@@ -18,7 +18,7 @@ export interface PreflightDeps {
 
 /** Looks at the machine before anything is done to it. There is nothing to apply: only people can mend it. */
 export function createPreflightTask(deps: PreflightDeps): Task {
-  let hasIptables = false
+  let canCapture = false
   return {
     name: 'preflight',
     condition: 'HostFit',
@@ -27,9 +27,9 @@ export function createPreflightTask(deps: PreflightDeps): Task {
         throw new MooringError('PLATFORM_UNSUPPORTED', { detail: `${deps.platform} ${deps.arch}` })
       }
       if (deps.uid !== 0) throw new MooringError('NOT_ROOT')
-      if (deps.captureWanted() === true && !hasIptables) {
-        hasIptables = await deps.hasProgram('iptables')
-        if (!hasIptables) throw new MooringError('IPTABLES_MISSING')
+      if (deps.captureWanted() === true && !canCapture) {
+        canCapture = (await deps.hasProgram('iptables')) || (await deps.hasProgram('nft'))
+        if (!canCapture) throw new MooringError('IPTABLES_MISSING')
       }
       return true
     },

@@ -29,6 +29,7 @@ t.test('what only people can mend is named', async (t) => {
   })
   await t.rejects(task({ platform: 'darwin' }).check(signal), { code: 'PLATFORM_UNSUPPORTED' })
   await t.rejects(task({ hasProgram: async () => false }).check(signal), { code: 'IPTABLES_MISSING' })
+  t.equal(await task({ hasProgram: async (name) => name === 'nft' }).check(signal), true, 'nftables will do')
 })
 
 t.test('a pool that captures nothing needs no iptables', async (t) => {
