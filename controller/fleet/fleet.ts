@@ -13,14 +13,14 @@ import type { ResourceStore } from '../store/resource-store.ts'
 import { createBundleIssue } from './bundle-issue.ts'
 import { createChronicle } from './chronicle.ts'
 import { explain, type VmExplanation } from './explain.ts'
+import { keepGauges } from './gauges.ts'
 import { createInventory } from './inventory.ts'
 import { createListening } from './listening.ts'
 import { createLiveness } from './liveness.ts'
 import { createQueue } from './queue.ts'
 import { createReconcile } from './reconcile.ts'
 import { createPacer } from './rollout/pacer.ts'
-import { rolloutProgress } from './rollout/progress.ts'
-import { type Change, countPhases, createRoster } from './roster.ts'
+import { type Change, createRoster } from './roster.ts'
 import { createStreams, type StreamPeer, type StreamSocket } from './streams.ts'
 import { createTakeover } from './takeover.ts'
 import { termsOf } from './terms.ts'
@@ -149,14 +149,15 @@ export function createFleet(deps: FleetDeps): Fleet {
       }
     },
   })
+  const listening = createListening({ clock, periodMs: listeningPeriodMs })
   const liveness = createLiveness({
     clock,
+    listening,
     reconnectWindowMs,
     changed: (vm) => queue.add(vmKey(vm)),
     guardChanged: chronicle.guard,
     stalled: (ms) => log.warn('the controller did not run for a while, silence is counted anew', { ms }),
   })
-  const listening = createListening({ clock, periodMs: listeningPeriodMs })
   const streams = createStreams({
     clock,
     log,
@@ -195,21 +196,7 @@ export function createFleet(deps: FleetDeps): Fleet {
     chronicle,
   })
 
-  metrics.onRead(() => {
-    metrics.set('mooring_streams', {}, streams.open)
-    metrics.set('mooring_queue_depth', {}, queue.depth)
-    metrics.reset('mooring_vms')
-    metrics.reset('mooring_rollout_pending')
-    for (const [name, pool] of roster.pools()) {
-      const members = new Map([...roster.vms()].filter(([, record]) => record.pool === name))
-      const counts = countPhases(members.values())
-      for (const [phase, count] of Object.entries(counts)) {
-        metrics.set('mooring_vms', { pool: name, phase }, count)
-      }
-      const { total = 0, updated = 0 } = rolloutProgress(pool, members, mesh.facts().artifacts) ?? {}
-      metrics.set('mooring_rollout_pending', { pool: name }, total - updated)
-    }
-  })
+  keepGauges({ metrics, mesh, roster, streams, queue })
 
   async function work(key: string, signal: AbortSignal): Promise<void> {
     if (key === poolsKey) return upkeep.pools(signal)

@@ -1,6 +1,7 @@
 import type { Clock } from '../../shared/clock.ts'
 import { createAlarms } from './alarms.ts'
 import { type Census, type Guard, nextGuard, suspectAfterMs } from './guard.ts'
+import type { Listening } from './listening.ts'
 
 /**
  * What this controller knows of a VM by hearing it.
@@ -47,6 +48,7 @@ export interface Liveness {
 
 export interface LivenessDeps {
   readonly clock: Clock
+  readonly listening: Listening
   /** How long VMs have to come back after a start of the controller, on top of `lostAfterMs`. */
   readonly reconnectWindowMs: number
   /** The state of this VM's hearing changed. */
@@ -66,6 +68,9 @@ interface Subject {
 
 // A timer this late means that the process did not run (paused, starved): heartbeats wait unread in sockets.
 const stallMs = 1_000
+// Silence is counted anew after a standstill, but not for ever: on a machine that stands still again and again,
+// a VM that is gone must not be kept for it.
+const mostSilences = 3
 // A timer this late is common on a busy machine; sockets get this time to be read before a VM is judged.
 const latenessMs = 50
 // How often the fleet is looked at while closing is held.
@@ -74,7 +79,7 @@ const guardKey = '#guard'
 
 /** Liveness of the VMs whose streams this controller holds. */
 export function createLiveness(deps: LivenessDeps): Liveness {
-  const { clock, reconnectWindowMs, changed, guardChanged, stalled } = deps
+  const { clock, listening, reconnectWindowMs, changed, guardChanged, stalled } = deps
   const subjects = new Map<string, Subject>()
   const startedAt = clock.now()
   const alarms = createAlarms({
@@ -108,21 +113,38 @@ export function createLiveness(deps: LivenessDeps): Liveness {
     return Math.max(expectation.since, startedAt, listeningSince) + reconnectWindowMs
   }
 
+  /** Milliseconds of its whole silence in which this process listened; below 0 while it has time to come back. */
+  function listenedFor(subject: Subject, expectation: Expectation): number {
+    if (subject.lastHeard > 0) return listening.since(subject.lastHeard)
+    return listening.since(Math.max(expectation.since, startedAt)) - reconnectWindowMs
+  }
+
+  /** When it has been silent for too long, if it goes on. */
+  function lostAt(subject: Subject, expectation: Expectation): number {
+    const { lostAfterMs } = expectation
+    const anew = silentSince(subject, expectation) + lostAfterMs
+    const atMost = clock.now() + mostSilences * lostAfterMs - listenedFor(subject, expectation)
+    return Math.min(anew, atMost)
+  }
+
   function judge(vm: string): void {
     const subject = subjects.get(vm)
     const expectation = subject?.expectation
     if (subject === undefined || expectation === undefined || subject.state === 'vanished') return
     const now = clock.now()
-    const lostAt = silentSince(subject, expectation) + expectation.lostAfterMs
-    if (now < lostAt) {
-      alarms.set(vm, lostAt)
+    const at = lostAt(subject, expectation)
+    // One that is held stays so: silence that is counted anew is no sign of life.
+    if (now < at && subject.state !== 'held') {
+      alarms.set(vm, at)
       return
     }
     if (expectation.guarded && mayHold(now)) {
-      const since = expectation.heldSince ?? lostAt - expectation.lostAfterMs
-      const limit = since + expectation.lostAfterMs + expectation.graceMs
-      if (now < limit) {
-        alarms.set(vm, limit)
+      const { heldSince, lostAfterMs, graceMs } = expectation
+      const silentMs =
+        heldSince === undefined ? listenedFor(subject, expectation) : listening.since(heldSince)
+      const leftMs = lostAfterMs + graceMs - silentMs
+      if (leftMs > 0) {
+        alarms.set(vm, now + leftMs)
         turn(vm, subject, 'held')
         return
       }
@@ -180,10 +202,10 @@ export function createLiveness(deps: LivenessDeps): Liveness {
       const subject = subjectOf(vm)
       subject.expectation = expectation
       if (subject.state === 'vanished' || subject.state === 'held') return
-      const lostAt = silentSince(subject, expectation) + expectation.lostAfterMs
+      const at = lostAt(subject, expectation)
       // Heartbeats do not move the alarm: it looks, when it rings, how much time is left.
       const set = alarms.at(vm)
-      if (set === undefined || set > lostAt) alarms.set(vm, lostAt)
+      if (set === undefined || set > at) alarms.set(vm, at)
     },
     forget(vm) {
       subjects.delete(vm)

@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { Guard } from '../../../../controller/fleet/guard.ts'
+import { createListening } from '../../../../controller/fleet/listening.ts'
 import { createLiveness, type Expectation, type HearingState } from '../../../../controller/fleet/liveness.ts'
 import { createFakeClock, type FakeClock } from '../../../fakes/clock.ts'
 
@@ -13,6 +14,7 @@ function listening(clock: FakeClock = createFakeClock()) {
   const begin = clock.now()
   const liveness = createLiveness({
     clock,
+    listening: { since: (time) => clock.now() - time, close() {} },
     reconnectWindowMs: windowMs,
     changed: (vm, { state }) => events.push(`${clock.now() - begin} ${vm} ${state}`),
     guardChanged: (guard) => guards.push(guard),
@@ -196,8 +198,10 @@ function lateListening() {
   let now = 1_000_000
   const sleepers: (() => void)[] = []
   const stalls: number[] = []
+  const clock = { now: () => now, sleep: () => new Promise<void>((resolve) => sleepers.push(resolve)) }
   const liveness = createLiveness({
-    clock: { now: () => now, sleep: () => new Promise((resolve) => sleepers.push(resolve)) },
+    clock,
+    listening: createListening({ clock }),
     reconnectWindowMs: windowMs,
     changed: () => {},
     guardChanged: () => {},
@@ -261,4 +265,35 @@ t.test('a forgotten VM is not judged', async (t) => {
   await clock.advance(60_000)
   t.same(events, ['0 a alive'])
   t.same(liveness.hearing('a'), { state: 'waiting', lastHeard: 0 })
+})
+
+t.test('a controller that stands still again and again gives up who is gone all the same', async (t) => {
+  for (const count of [1, 10]) {
+    const clock = createFakeClock()
+    const changes: HearingState[] = []
+    const liveness = createLiveness({
+      clock,
+      listening: createListening({ clock }),
+      reconnectWindowMs: windowMs,
+      changed: (vm, { state }) => vm === 'vm-0' && changes.push(state),
+      guardChanged: () => {},
+      stalled: () => {},
+    })
+    const all = Array.from({ length: count }, (_, i) => `vm-${i}`)
+    for (const vm of all) {
+      liveness.expect(vm, terms)
+      liveness.heard(vm)
+    }
+    // It runs for more than half of the time, in pieces shorter than a VM may be silent.
+    let ranMs = 0
+    for (; ranMs < 3 * (terms.lostAfterMs + terms.graceMs) && !changes.includes('vanished'); ranMs += 4_500) {
+      await clock.advance(4_500)
+      clock.stall(3_000)
+    }
+    const expected = count === 1 ? ['alive', 'vanished'] : ['alive', 'held', 'vanished']
+    t.same(changes, expected, `${count} VMs fell silent`)
+    const limit = count === 1 ? 3 * terms.lostAfterMs : terms.lostAfterMs + terms.graceMs
+    t.ok(ranMs <= limit + 4_500, `after ${ranMs} ms in which it ran`)
+    liveness.close()
+  }
 })
