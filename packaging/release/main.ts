@@ -4,6 +4,7 @@
  * Usage: npm run release -- --out DIR [--arch amd64,arm64] [--format deb,rpm] [--package NAME,…] [--sign KEYFILE]
  *        [--draft]   packed quickly instead of small
  */
+import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Format, packageNames, projectVersion, sourceEpoch } from '../linux-packages/packages.ts'
@@ -41,6 +42,7 @@ await makeRelease({
   runtimes: createRuntimes({ project, cacheFolder, hostArch: process.arch }),
   hostArch: process.arch,
   draft: values.draft,
+  ...(values.sign !== undefined && { signingKey: await readFile(path.resolve(values.sign), 'utf8') }),
   say: (text) => console.log(text),
 })
 if (values.sign !== undefined) await signChecksums(out, path.resolve(values.sign))

@@ -6,6 +6,7 @@ import { fishCompletion } from '../completion/fish.ts'
 import { describePrograms } from '../completion/programs.ts'
 import { zshCompletion } from '../completion/zsh.ts'
 import { compileAgent } from '../executable/compile.ts'
+import { withReleaseKey } from '../installer/release-key.ts'
 import { type Format, makePackage, type PackageName } from '../linux-packages/packages.ts'
 import { manPages } from '../man/pages.ts'
 import { run } from '../tools/command.ts'
@@ -28,6 +29,8 @@ export interface ReleaseDeps {
   readonly nfpm: string
   /** Packages are packed quickly instead of small: for trying, not for handing out. */
   readonly draft: boolean
+  /** What signs the checksums later, PEM: the installer knows its public half. */
+  readonly signingKey?: string
   readonly runtimes: Runtimes
   /** Node's name of this machine's kind. */
   readonly hostArch: string
@@ -90,6 +93,7 @@ export async function makeRelease(deps: ReleaseDeps): Promise<void> {
         }
       }
     }
+    await writeInstaller(deps)
     await writeChecksums(out)
   } finally {
     await rm(work, { recursive: true, force: true })
@@ -140,6 +144,12 @@ async function writeSboms(
     await writeFile(path.join(out, `${name}.cdx.json`), `${JSON.stringify(document, null, 2)}\n`)
   }
   await copyFile(path.join(project, 'LICENSE'), path.join(out, 'LICENSE'))
+}
+
+async function writeInstaller({ project, out, signingKey }: ReleaseDeps): Promise<void> {
+  const text = await readFile(path.join(project, 'packaging/installer/install.sh'), 'utf8')
+  const script = signingKey === undefined ? text : withReleaseKey(text, signingKey)
+  await writeFile(path.join(out, 'install.sh'), script, { mode: 0o755 })
 }
 
 async function nameAndVersion(folder: string): Promise<string> {
