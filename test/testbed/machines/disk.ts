@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { recipeDigest, runRecipe } from '../parts/debian-root.ts'
 import type { ProgressStep } from '../progress.ts'
 import { shellPort } from './emulated-command.ts'
@@ -24,6 +24,8 @@ export interface DiskRequest {
   readonly config?: string
   /** The sidecar's archive, to be baked in too. */
   readonly sidecar?: string
+  /** Its kernel is taken over, and nothing fetched. */
+  readonly kernel?: Disk
   readonly step: ProgressStep
   readonly signal?: AbortSignal | undefined
 }
@@ -31,9 +33,9 @@ export interface DiskRequest {
 // What the initramfs of an emulated machine needs to reach its disk.
 const modules = ['virtio_pci', 'virtio_blk', 'ext4']
 
-/** Makes a disk by the recipe that users make theirs with; half a minute, most of it for packages. */
+/** Makes a disk by the recipe that users make theirs with; half a minute, most of it for the kernel's packages. */
 export async function makeDisk(request: DiskRequest): Promise<Disk> {
-  const { image, dir, agent, config, sidecar, step, signal } = request
+  const { image, dir, agent, config, sidecar, kernel, step, signal } = request
   const files = join(dir, 'files')
   await rm(files, { recursive: true, force: true })
   await fitIntoTestbed(files)
@@ -45,7 +47,9 @@ export async function makeDisk(request: DiskRequest): Promise<Disk> {
       ...(agent === undefined ? [] : ['--agent', agent]),
       ...(config === undefined ? [] : ['--config', config]),
       ...(sidecar === undefined ? [] : ['--sidecar', sidecar]),
-      ...modules.flatMap((name) => ['--module', name]),
+      ...(kernel === undefined
+        ? modules.flatMap((name) => ['--module', name])
+        : ['--kernel', dirname(kernel.image)]),
     ],
     step,
     signal,
