@@ -331,6 +331,36 @@ export const errorCatalogue = {
     'istiod has not taken in what was written',
     'One unreadable file in its folder stops every reload; the log names it.',
   ),
+  MESH_OBJECT_FOREIGN: entry(
+    409,
+    false,
+    'An object of that name in the cluster is not Mooring’s',
+    'It was not touched. Rename or delete the object that `detail` names, or give the pool another name.',
+  ),
+  MESH_NAMESPACE_MISSING: entry(
+    503,
+    true,
+    'The namespace of the pool is not in the cluster',
+    'Create the namespace that `detail` names; everything of the pool is then written by itself.',
+  ),
+  MESH_SIDECAR_CLASH: entry(
+    409,
+    false,
+    'A Sidecar resource of yours selects the same workloads',
+    'Istio takes one of the two. Narrow the selector of the Sidecar that `detail` names, or delete it.',
+  ),
+  MESH_SERVICE_UNFIT: entry(
+    409,
+    false,
+    'The Service that the pool refers to does not lead to its VMs',
+    "Create the Service that `detail` names, or make its selector fit the pool's labels.",
+  ),
+  MESH_FACTS_MISSING: entry(
+    503,
+    true,
+    'The cluster does not say what VMs need to know of the mesh',
+    'Install Istio, or correct its namespace and revision; `detail` names what was looked for.',
+  ),
   IDENTITY_NOT_DECLARED: entry(
     403,
     false,

@@ -1,10 +1,25 @@
 import type { SidecarArtifact } from '../../shared/api/bundle.ts'
 import type { Secret } from '../../shared/secret.ts'
 
-/** An Istio object as its API has it. `status` is set on WorkloadEntry alone. */
+/** What is written into a mesh; the last two in Kubernetes alone. */
+export const objectKinds = [
+  'WorkloadEntry',
+  'ServiceEntry',
+  'Sidecar',
+  'PeerAuthentication',
+  'AuthorizationPolicy',
+  'WorkloadGroup',
+  'ServiceAccount',
+] as const
+export type ObjectKind = (typeof objectKinds)[number]
+
+/**
+ * An object as its API has it. `status` is set on WorkloadEntry alone; `spec` of a ServiceAccount, which has none, is
+ * empty.
+ */
 export interface IstioObject {
   readonly apiVersion: string
-  readonly kind: 'WorkloadEntry' | 'ServiceEntry' | 'Sidecar' | 'PeerAuthentication' | 'AuthorizationPolicy'
+  readonly kind: ObjectKind
   readonly metadata: {
     readonly name: string
     readonly namespace: string
@@ -16,6 +31,9 @@ export interface IstioObject {
 }
 
 export type ObjectRef = Pick<IstioObject, 'kind'> & { readonly name: string; readonly namespace: string }
+
+/** Who keeps the objects: a folder that an own istiod reads, or the API server of a cluster. */
+export type MeshMode = 'standalone' | 'kubernetes'
 
 /** Facts of the mesh that go into every bundle. */
 export interface MeshFacts {
@@ -51,6 +69,8 @@ export interface MintedToken {
  * `kubernetes`. Every method is idempotent and throws `MESH_UNAVAILABLE` when a retry may help.
  */
 export interface Mesh {
+  /** @defaultValue `standalone` */
+  readonly mode?: MeshMode
   /** Resolves when istiod serves what is written. Until then `apply` and `remove` already work. */
   start(signal: AbortSignal): Promise<void>
   facts(): MeshFacts

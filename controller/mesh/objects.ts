@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net'
 import type { PoolRecord, VmRecord } from '../store/records.ts'
 import { managed, ownLabels, serviceLabel, workloadLabels } from './identity-labels.ts'
-import type { IstioObject, ObjectRef } from './mesh.ts'
+import type { IstioObject, MeshMode, ObjectRef } from './mesh.ts'
 import { effectivePool } from './pool-defaults.ts'
 
 const networking = 'networking.istio.io/v1'
@@ -58,18 +58,72 @@ export function workloadEntry(input: WorkloadEntryInput): IstioObject {
   }
 }
 
-/** What a pool needs once: its ServiceEntry (shared by all pools of the host) and its Sidecar. */
+/**
+ * What a pool needs once: its ServiceEntry (shared by all pools of the host) and its Sidecar. In a cluster also its
+ * identity, its group (by which Istio's own tools show its VMs), and mutual TLS for its VMs alone.
+ */
 export function poolObjects(
   poolName: string,
   pool: PoolRecord,
   service: { readonly address: string },
+  mode: MeshMode = 'standalone',
 ): IstioObject[] {
-  const entry = serviceEntry(pool, service.address)
+  const entry = serviceEntry(pool, mode === 'kubernetes' ? undefined : service.address)
   const own = sidecar(poolName, pool)
-  return entry === undefined ? [own] : [entry, own]
+  if (mode === 'standalone') return entry === undefined ? [own] : [entry, own]
+  return [
+    serviceAccount(pool),
+    ...(pool.spec.workloadGroup === undefined ? [workloadGroup(poolName, pool)] : []),
+    ...(entry === undefined || pool.spec.service?.existing === true ? [] : [entry]),
+    own,
+    strictPool(poolName, pool),
+  ]
 }
 
-function serviceEntry(pool: PoolRecord, address: string): IstioObject | undefined {
+function serviceAccount(pool: PoolRecord): IstioObject {
+  const { namespace, serviceAccount: name } = pool.spec
+  return {
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { name, namespace, labels: managed },
+    spec: {},
+  }
+}
+
+function workloadGroup(poolName: string, pool: PoolRecord): IstioObject {
+  const { namespace, serviceAccount: account, service, network, locality } = effectivePool(pool.spec)
+  return {
+    apiVersion: networking,
+    kind: 'WorkloadGroup',
+    metadata: { name: poolName, namespace, labels: { ...managed, [ownLabels.pool]: poolName } },
+    spec: {
+      metadata: { labels: workloadLabels(poolName, pool.spec) },
+      template: {
+        serviceAccount: account,
+        ...(service && { ports: Object.fromEntries(service.ports.map((port) => [port.name, port.target])) }),
+        ...(network !== undefined && network !== '' && { network }),
+        ...(locality !== undefined && { locality }),
+      },
+    },
+  }
+}
+
+/** In a cluster others live too, who may still speak plain text: what is said holds for the pool's VMs alone. */
+function strictPool(poolName: string, pool: PoolRecord): IstioObject {
+  return {
+    apiVersion: security,
+    kind: 'PeerAuthentication',
+    metadata: {
+      name: poolName,
+      namespace: pool.spec.namespace,
+      labels: { ...managed, [ownLabels.pool]: poolName },
+    },
+    spec: { selector: { matchLabels: { [ownLabels.pool]: poolName } }, mtls: { mode: 'STRICT' } },
+  }
+}
+
+/** Without `address` istiod gives it one (istio pilot/pkg/controllers/ipallocate, Kubernetes alone). */
+function serviceEntry(pool: PoolRecord, address: string | undefined): IstioObject | undefined {
   const { namespace, service } = effectivePool(pool.spec)
   if (service === undefined) return undefined
   return {
@@ -78,7 +132,7 @@ function serviceEntry(pool: PoolRecord, address: string): IstioObject | undefine
     metadata: { name: service.host, namespace, labels: managed },
     spec: {
       hosts: [service.host],
-      addresses: [address],
+      ...(address !== undefined && { addresses: [address] }),
       location: 'MESH_INTERNAL',
       resolution: 'STATIC',
       ports: service.ports.map(({ number, name, protocol }) => ({ number, name, protocol })),
@@ -113,8 +167,9 @@ function sidecar(poolName: string, pool: PoolRecord): IstioObject {
   }
 }
 
-/** What the whole mesh needs once: peers talk mutual TLS or not at all. */
-export function meshObjects(): IstioObject[] {
+/** What the whole mesh needs once: peers talk mutual TLS or not at all. A cluster's mesh is not Mooring's alone. */
+export function meshObjects(mode: MeshMode = 'standalone'): IstioObject[] {
+  if (mode === 'kubernetes') return []
   return [
     {
       apiVersion: security,

@@ -14,12 +14,19 @@ export const PoolSpec = Type.Object(
   {
     namespace: Name,
     serviceAccount: Name,
+    /** Kubernetes: a WorkloadGroup of the user's own, which says what the pool leaves open. Absent: one is made. */
+    workloadGroup: Type.Optional(Name),
     labels: Type.Optional(Labels),
     locality: Type.Optional(Type.String({ maxLength: 253 })),
     /** Absent for VMs that only call others. */
     service: Type.Optional(
       Type.Object(
-        { host: Host, ports: Type.Array(WorkloadPort, { minItems: 1, maxItems: 32 }) },
+        {
+          host: Host,
+          ports: Type.Array(WorkloadPort, { minItems: 1, maxItems: 32 }),
+          /** Kubernetes: `host` is that of a Service that is there already; its selector must fit `labels`. */
+          existing: Type.Optional(Type.Boolean()),
+        },
         { additionalProperties: false },
       ),
     ),

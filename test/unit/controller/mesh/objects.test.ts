@@ -42,9 +42,23 @@ t.test('the objects are what the golden files hold', async (t) => {
   golden(t, 'entry-client', entry({ poolName: 'batch', pool: poolOf(clientSpec) }))
   golden(t, 'pool-web', poolObjects('web', poolOf(webSpec), { address }))
   golden(t, 'pool-client', poolObjects('batch', poolOf(clientSpec), { address }))
+  golden(t, 'pool-web-kubernetes', poolObjects('web', poolOf(webSpec), { address }, 'kubernetes'))
   golden(t, 'mesh', meshObjects())
   golden(t, 'eviction', evictionPolicy('i-0123', vmOf()))
   golden(t, 'eviction-ipv6', evictionPolicy('i-0123', vmOf({ address: 'fd00::11' })))
+})
+
+t.test('in a cluster nothing is said for others, and what is there already is not made', async (t) => {
+  t.same(meshObjects('kubernetes'), [])
+  const kinds = (spec: PoolSpec) =>
+    poolObjects('web', poolOf(spec), { address }, 'kubernetes').map(({ kind }) => kind)
+  t.same(kinds(clientSpec), ['ServiceAccount', 'WorkloadGroup', 'Sidecar', 'PeerAuthentication'])
+  const service = { host: 'web.shop.svc.cluster.local', ports: webSpec.service?.ports ?? [], existing: true }
+  t.same(kinds({ ...webSpec, service, workloadGroup: 'own' }), [
+    'ServiceAccount',
+    'Sidecar',
+    'PeerAuthentication',
+  ])
 })
 
 t.test('an entry carries the pool network, and another one when told', async (t) => {
