@@ -1,5 +1,6 @@
 import { Challenge, JoinRequest, JoinResponse } from '../../shared/api/join.ts'
 import { limits, paths } from '../../shared/api/wire.ts'
+import { MooringError } from '../../shared/errors.ts'
 import type { Challenges } from '../join/challenge.ts'
 import type { Join } from '../join/join.ts'
 import { type App, anyone } from './app.ts'
@@ -36,6 +37,15 @@ export function joinRoutes(app: App, deps: JoinRoutesDeps): void {
       body: JoinRequest,
       response: { 200: JoinResponse },
     },
-    handler: (request) => deps.join(request.body, request.ip),
+    handler: (request) => {
+      const waits = new AbortController()
+      const { socket } = request.raw
+      const hangUp = () => waits.abort(new MooringError('UNAVAILABLE', { detail: 'the joiner hung up' }))
+      if (socket.destroyed) hangUp()
+      socket.once('close', hangUp)
+      return deps
+        .join(request.body, request.ip, waits.signal)
+        .finally(() => void socket.removeListener('close', hangUp))
+    },
   })
 }

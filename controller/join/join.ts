@@ -55,8 +55,13 @@ export interface JoinDeps {
   readonly settings: JoinSettings
 }
 
-/** Admits joiners; see `decideAdmission` for the rules, and `controller/effects.ts` for the order of effects. */
-export type Join = (request: JoinRequest, peer: string) => Promise<JoinResponse>
+/**
+ * Admits joiners; see `decideAdmission` for the rules, and `controller/effects.ts` for the order of effects.
+ *
+ * @remarks `waits` is aborted when the joiner hangs up. Nobody is admitted who does not wait for it: a VM that left
+ * meanwhile would be back, with nobody to take it out again but its silence.
+ */
+export type Join = (request: JoinRequest, peer: string, waits?: AbortSignal) => Promise<JoinResponse>
 
 type Judged =
   | { readonly vm: string; readonly admitted: Admitted }
@@ -196,14 +201,18 @@ export function createJoin(deps: JoinDeps): Join {
     return { wire: wireVersion, vm, certificate, controllerCa: authority.trusted, bundle }
   }
 
-  return (request, remoteAddress) =>
+  return (request, remoteAddress, waits) =>
     deps.throttle.run(() =>
       withDeadline(clock, settings.deadlineMs, 'the join', async (signal) => {
         const started = clock.now()
         const peer = canonicalAddress(remoteAddress)
         if (peer === undefined) throw new MooringError('ADDRESS_NOT_ALLOWED', { detail: 'no address' })
         const csr = await refusedInPublic(request, peer, () => prove(request))
-        const judged = await deps.serial(() => admit(request, peer, csr.thumbprint))
+        const judged = await deps.serial(async () => {
+          signal.throwIfAborted()
+          waits?.throwIfAborted()
+          return admit(request, peer, csr.thumbprint)
+        })
         await record(request, peer, judged)
         if ('refused' in judged) throw judged.refused
         const response = await equip(judged.vm, judged.admitted, csr, signal)

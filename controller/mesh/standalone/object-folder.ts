@@ -139,6 +139,8 @@ export async function openObjectFolder(folder: string, clock: Clock): Promise<Ob
         const written = own && typeof text === 'string' ? parseFile(text) : undefined
         if (written?.every(({ object }) => fileName(refOf(object)) === name) !== true) {
           foreign.push({ file: path, fault: typeof text === 'string' ? undefined : text.fault })
+          // What cannot be read just now is there all the same: forgotten, its objects would stay for ever.
+          if (own && typeof text !== 'string' && files.has(name)) seen.add(name)
           continue
         }
         const objects = new Map(written.map((each) => [refText(refOf(each.object)), each]))

@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { request as httpsRequest } from 'node:https'
+import type { Socket } from 'node:net'
 import t from 'tap'
 import { Value } from 'typebox/value'
 import { JoinResponse } from '../../../shared/api/join.ts'
@@ -127,6 +130,50 @@ t.test('a storm that is too large is spread over time, and all get in', async (t
   )
   t.ok(sentAway > 0, `${sentAway} were sent away`)
   t.equal((await house.vms()).length, 40)
+})
+
+t.test('a joiner that hung up while it had to wait is not admitted', async (t) => {
+  const house = await startController({ config: { limits: { joinsAtOnce: 1 } } })
+  t.teardown(() => house.close())
+  await house.applyPool('web')
+  const { token } = await house.token('web', { uses: 3 })
+  const gone = await house.agent({ pool: 'web', token, address: '10.0.0.1' })
+  await gone.join()
+  await gone.open({ health: 'healthy' })
+  gone.send({ kind: 'left' })
+  await gone.next('bye')
+  const late = JSON.stringify(await gone.joinRequest())
+
+  const held = Promise.withResolvers<void>()
+  const { apply } = house.mesh
+  house.mesh.apply = async (object, signal) => {
+    await held.promise
+    return apply(object, signal)
+  }
+  const first = await house.agent({ pool: 'web', token, address: '10.0.0.2' })
+  const admitted = first.join()
+  await until(async () => (await house.vms()).length === 2)
+  const accepted = once(house.controller.server.app.server, 'secureConnection')
+  const request = httpsRequest(new URL('/v1/join', house.url), {
+    ...{ method: 'POST', agent: false, ca: house.announcement.ca },
+    headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(late) },
+  })
+  request.on('error', () => {})
+  request.end(late)
+  const [socket] = (await accepted) as [Socket]
+  const waiting = async () => (await house.call('GET', '/metrics')).text
+  await until(async () => /^mooring_joins_waiting(\{.*\})? 1$/m.test(await waiting()))
+  const closed = once(socket, 'close')
+  request.destroy()
+  await closed
+  held.resolve()
+  await admitted
+  await until(async () => /^mooring_joins_waiting(\{.*\})? 0$/m.test(await waiting()))
+  // Its turn comes with the next one's.
+  await (await house.agent({ pool: 'web', token, address: '10.0.0.3' })).join()
+  const left = (await house.vms()).find((vm) => vm.id === gone.vm)
+  t.equal(left?.phase, 'left')
+  t.same(house.mesh.endpoints(gone.vm), [])
 })
 
 t.test('bad evidence: each its own code, no VM, and a record', async (t) => {
@@ -267,7 +314,7 @@ t.test(
 
 t.test('another VM cannot speak for this one', async (t) => {
   const house = await setUp(t)
-  const { token } = await house.token('web', { uses: 2 })
+  const { token } = await house.token('web', { uses: 3 })
   const one = await house.agent({ pool: 'web', token, address: '10.0.0.1' })
   const two = await house.agent({ pool: 'web', token, address: '10.0.0.2' })
   await one.join()

@@ -123,6 +123,20 @@ t.test('what others do to our files is noticed and mended by the next put', asyn
   t.same(names(folder.written()), [apart])
 })
 
+t.test('a file that cannot be read for a while is not forgotten', async (t) => {
+  const folder = await openObjectFolder(t.testdir(), clock)
+  await folder.put(entry('a'))
+  await folder.put(entry(beside))
+  await folder.show()
+  const file = join(folder.root, 'objects', fileOf('a'))
+  // More than is read of any file; what makes a read fail otherwise cannot be had at will.
+  writeFileSync(file, `${readFileSync(file, 'utf8')}${'#'.repeat(5 * 1024 * 1024)}`)
+  t.match((await folder.look()).foreign, [{ file, fault: /bytes/ }])
+  t.equal(await folder.remove(refOf(entry('a'))), true, 'it is there, and is taken out')
+  t.notMatch(readFileSync(file, 'utf8'), '"name":"a"')
+  t.same(names((await openObjectFolder(join(folder.root, '..'), clock)).written()), [beside])
+})
+
 t.test('an object that istiod refused is taken out, alone, and not written again', async (t) => {
   const folder = await openObjectFolder(t.testdir(), clock)
   await folder.put(entry('a'))
