@@ -10,8 +10,8 @@ import { firstStep, nextStep, type WatchOutcome, type WatchStep } from './watch-
 
 /** Told what is there, in order; calls are synchronous, so that nothing comes between. */
 export interface WatchListener<T> {
-  /** All that is there: whatever was known beside is gone. Comes first, and whenever the thread was lost. */
-  replaced(items: readonly T[]): void
+  /** All that was there as of the version: whatever is older and not in it is gone. Comes first, and whenever the thread was lost. */
+  replaced(items: readonly T[], resourceVersion: string): void
   /** Made or changed. */
   changed(item: T): void
   gone(item: T): void
@@ -57,7 +57,7 @@ export function createWatch<T extends KubernetesObject>(deps: WatchDeps<T>): Wat
   async function list(signal: AbortSignal): Promise<WatchOutcome> {
     try {
       const { items, resourceVersion } = await client.list<T>(type, scope, { signal })
-      listener.replaced(items)
+      listener.replaced(items, resourceVersion)
       health = { ok: true, asOf: clock.now(), detail: 'listed' }
       listed.resolve()
       return { was: 'listed', resourceVersion }

@@ -166,6 +166,7 @@ t.test('a kubeconfig that cannot be used says why', async (t) => {
   await t.rejects(read({ 'current-context': 'y' }), { code: 'CONFIG_INVALID', detail: /context y/ })
   await t.rejects(read({ users: 'none' }), { code: 'CONFIG_INVALID', detail: /no users/ })
   await t.rejects(read({ clusters: [{ name: 'c', cluster: { server: 'http://x' } }] }), {
+    code: 'CONFIG_INVALID',
     detail: /not https/,
   })
   const local = [

@@ -1,0 +1,183 @@
+import { createBackoff } from '../../../shared/backoff.ts'
+import type { Clock } from '../../../shared/clock.ts'
+import { errorText, isMooringError, MooringError } from '../../../shared/errors.ts'
+import type { Log } from '../../../shared/log.ts'
+import type { Client } from '../../kubernetes/client.ts'
+import { createWatch, type Watch, type WatchHealth } from '../../kubernetes/watch.ts'
+import type { Kind, Kinds, ResourceStore, Stored } from '../resource-store.ts'
+import type { PoolRules } from './pool-judgement.ts'
+import {
+  type CustomObject,
+  kindLabel,
+  pools,
+  type SecretObject,
+  secrets,
+  virtualMachines,
+} from './resources.ts'
+import type { Entry } from './shelf.ts'
+import { createShelves } from './shelves.ts'
+import { createWriter } from './writer.ts'
+
+export interface KubernetesStoreDeps {
+  readonly client: Client
+  /** Of the controller: where its Secrets are. */
+  readonly namespace: string
+  /** What the API's routes check of a pool, for those that kubectl writes. */
+  readonly rules: PoolRules
+  /** Whether this replica writes what was decided of pools into their status. @defaultValue it does */
+  readonly speaks?: () => boolean
+  readonly clock: Clock
+  readonly log: Log
+  readonly random: () => number
+  readonly timing?: { readonly took: (seconds: number) => void }
+}
+
+export interface KubernetesStore extends ResourceStore {
+  /** Of its three watches: what is read is complete as of `asOf`. */
+  health(): readonly (WatchHealth & { readonly part: string })[]
+}
+
+/**
+ * The store of the Kubernetes mode. Reads come from memory, which watches keep up to date and own writes bring up at
+ * once; while the API server is away they go on, and writes throw `STORE_UNAVAILABLE`. Resolves when all is read;
+ * keeps trying until then, or until aborted.
+ */
+export async function createKubernetesStore(
+  deps: KubernetesStoreDeps,
+  signal: AbortSignal,
+): Promise<KubernetesStore> {
+  const { client, namespace, clock, random } = deps
+  const log = deps.log.child({ part: 'store' })
+  const listeners = new Set<(kind: Kind, name: string) => void>()
+  const stop = new AbortController()
+  const news = createBell()
+  stop.signal.addEventListener('abort', news.ring, { once: true })
+
+  const shelves = createShelves({ rules: deps.rules, changed: tell, log })
+  const write = createWriter({ client, shelves, namespace, log })
+  const shared = { client, clock, log, random }
+  const watches: readonly (readonly [string, Watch])[] = [
+    [
+      'secrets',
+      createWatch<SecretObject>({
+        ...shared,
+        type: secrets,
+        scope: { namespace, labels: kindLabel },
+        listener: shelves.secretObjects,
+      }),
+    ],
+    ['pools', createWatch<CustomObject>({ ...shared, type: pools, listener: ringing(shelves.poolObjects) })],
+    ['vms', createWatch<CustomObject>({ ...shared, type: virtualMachines, listener: shelves.vmObjects })],
+  ]
+
+  function ringing(intake: typeof shelves.poolObjects): typeof shelves.poolObjects {
+    const and =
+      <A extends unknown[]>(work: (...args: A) => void) =>
+      (...args: A) => {
+        work(...args)
+        news.ring()
+      }
+    return { ...intake, replaced: and(intake.replaced), changed: and(intake.changed), gone: and(intake.gone) }
+  }
+
+  function tell(kind: Kind, name: string): void {
+    for (const listener of listeners) {
+      try {
+        listener(kind, name)
+      } catch (error) {
+        log.error('a listener of the store failed', { error: errorText(error) })
+      }
+    }
+  }
+
+  /** Tells those who wrote a pool what became of it. */
+  async function sayVerdicts(): Promise<void> {
+    const backoff = createBackoff({ baseMs: 500, maxMs: 30_000, random })
+    for (;;) {
+      await news.next()
+      if (stop.signal.aborted) return
+      if (!(deps.speaks?.() ?? true)) continue
+      try {
+        for (const { entry, status } of shelves.pools.unsaid(clock.now())) {
+          const { name, version: resourceVersion } = entry
+          const object = {
+            metadata: { name, namespace: entry.namespace, resourceVersion },
+            spec: entry.value.fields,
+            status,
+          } as CustomObject
+          shelves.poolObjects.changed(
+            await client.replace(pools, object, { subresource: 'status', signal: stop.signal }),
+          )
+        }
+        backoff.reset()
+      } catch (error) {
+        if (stop.signal.aborted) return
+        // Somebody else changed it: the watch will tell, and ring.
+        if (isMooringError(error, 'CONFLICT') || isMooringError(error, 'NOT_FOUND')) continue
+        log.warn('the verdict on a pool was not written and is tried again', { error: errorText(error) })
+        await clock.sleep(backoff.next(), stop.signal).catch(() => {})
+        news.ring()
+      }
+    }
+  }
+
+  const running = watches.map(([, watch]) => watch.run(stop.signal))
+  try {
+    await Promise.race([Promise.all(watches.map(([, watch]) => watch.listed)), untilAborted(signal)])
+  } catch (error) {
+    stop.abort()
+    await Promise.all(running)
+    throw error
+  }
+  const saying = sayVerdicts()
+  news.ring()
+
+  return {
+    async get<K extends Kind>(kind: K, name: string) {
+      const entry = shelves.get(kind, name)
+      return entry && stored(kind, name, entry)
+    },
+    async list<K extends Kind>(kind: K) {
+      return shelves.list(kind).map(({ name, entry }) => stored(kind, name, entry))
+    },
+    async commit(writes) {
+      if (stop.signal.aborted) throw new MooringError('STORE_UNAVAILABLE', { detail: 'the store is closed' })
+      const began = clock.now()
+      for (const one of writes) await write(one)
+      if (writes.length > 0) deps.timing?.took((clock.now() - began) / 1000)
+    },
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    health: () => watches.map(([part, watch]) => ({ part, ...watch.health() })),
+    async close() {
+      listeners.clear()
+      stop.abort()
+      await Promise.all([...running, saying])
+    },
+  }
+}
+
+function stored<K extends Kind>(kind: K, name: string, { version, value }: Entry<Kinds[K]>): Stored<K> {
+  return { kind, name, version, value }
+}
+
+/** Rung any number of times before somebody waits, it is heard once. */
+function createBell() {
+  let bell = Promise.withResolvers<void>()
+  return {
+    ring: () => bell.resolve(),
+    async next(): Promise<void> {
+      await bell.promise
+      bell = Promise.withResolvers<void>()
+    },
+  }
+}
+
+function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) return reject(signal.reason)
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+}
