@@ -1,10 +1,9 @@
-import { parse } from 'yaml'
 import { errorText, MooringError } from '../shared/errors.ts'
 
-/** One file of the configuration. */
+/** One file of the configuration, parsed: plain values, as JSON has them. */
 export interface ConfigLayer {
   readonly path: string
-  readonly text: string
+  readonly value: unknown
 }
 
 export type ConfigRecord = Readonly<Record<string, unknown>>
@@ -15,8 +14,7 @@ export type ConfigRecord = Readonly<Record<string, unknown>>
  */
 export function mergeLayers(layers: readonly ConfigLayer[]): unknown {
   let result: unknown = {}
-  for (const layer of layers) {
-    const over = parseYaml(layer)
+  for (const { value: over } of layers) {
     result = isRecord(result) && isRecord(over) ? merge(withoutOlderTrust(result, over), over) : over
     // The schema says what is wrong with it; nothing can be laid over it.
     if (!isRecord(result)) return result
@@ -27,7 +25,7 @@ export function mergeLayers(layers: readonly ConfigLayer[]): unknown {
 /** The path of the last layer that has this place, for the words of an error. */
 export function layerWith(layers: readonly ConfigLayer[], place: readonly string[]): string | undefined {
   return layers.findLast((layer) => {
-    let value: unknown = parseYaml(layer)
+    let { value } = layer
     for (const key of place) {
       if (!isRecord(value) || !Object.hasOwn(value, key)) return false
       value = value[key]
@@ -57,9 +55,12 @@ function withoutOlderTrust(under: ConfigRecord, { controller }: ConfigRecord): C
   return { ...under, controller: kept }
 }
 
-function parseYaml({ path, text }: ConfigLayer): unknown {
+/** Parses a file of the configuration, YAML. Throws `CONFIG_INVALID` with its name and the line. */
+export async function parseLayer(path: string, text: string): Promise<ConfigLayer> {
+  // Loaded where there is something to parse: an agent that was handed its configuration spares 2 MB.
+  const { parse } = await import('yaml')
   try {
-    return parse(text, { maxAliasCount: 0 }) ?? {}
+    return { path, value: parse(text, { maxAliasCount: 0 }) ?? {} }
   } catch (cause) {
     const detail = `${path} is not YAML: ${errorText(cause).split('\n')[0]}`
     throw new MooringError('CONFIG_INVALID', { detail, cause })

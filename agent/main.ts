@@ -12,6 +12,7 @@ import { joinOnly } from './commands/join.ts'
 import { readBundle, rendering, renderingText } from './commands/render.ts'
 import { readStatusView, statusText } from './commands/status.ts'
 import { type AgentConfig, readConfig } from './config.ts'
+import type { ConfigLayer } from './config-layers.ts'
 import { createEffects } from './effects.ts'
 import { createControllerAddresses, hasIpv6 } from './host/addresses.ts'
 import { readConfigFiles } from './host/config-files.ts'
@@ -19,11 +20,12 @@ import { datagramVariables, inheritedDatagram } from './host/datagram.ts'
 import { exec } from './host/exec.ts'
 import { machineArch, machineFacts } from './host/facts.ts'
 import { readBounded } from './host/files.ts'
+import { takeHanded } from './host/handed-config.ts'
 import { createJournalWriter, isJournal } from './host/journal.ts'
 import { takeLock } from './host/lock.ts'
 import { readMachineMark } from './host/machine-mark.ts'
 import { createNotify, watchdogMs } from './host/notify.ts'
-import { type AgentPaths, agentPaths, below, defaultConfigPath } from './host/paths.ts'
+import { type AgentPaths, agentPaths, configPath } from './host/paths.ts'
 import { readMachineFacts } from './host/self.ts'
 import { createSignOfLife } from './host/sign-of-life.ts'
 import { askLocal, type LocalRequest, serveLocal } from './host/socket.ts'
@@ -105,11 +107,17 @@ async function run(invocation: Invocation): Promise<number> {
     backoff: createBackoff({ baseMs: 1_000, maxMs: 10_000, floorMs: 500 }),
   })
   let unlock: () => Promise<void> = async () => {}
+  let handed = takeHanded(process.env)
   try {
     // Not when this VM is in the mesh, or configured: a boot that waits for that would hang without a controller.
     notify.ready()
     void sign.run(over.signal)
-    const { config, paths } = await obstacles.pass(() => settingOf(invocation))
+    const { config, paths } = await obstacles.pass(() => {
+      const layers = handed
+      // Once: what does not do yet is looked for on disk again.
+      handed = undefined
+      return settingOf(invocation, layers)
+    })
     const { log, name } = residentLog(invocation.logLevel ?? config.log.level)
     unlock = await obstacles.pass(() => takeLock({ path: paths.lock, pid: process.pid, processes }))
     const store = await obstacles.pass(() => openState({ path: paths.stateFile, log }))
@@ -270,10 +278,10 @@ async function bundleFor({ bundle: file }: Invocation, paths: AgentPaths) {
   return known
 }
 
-async function settingOf({ config: file, root }: Invocation): Promise<Setting> {
-  const path = file ?? below(root, defaultConfigPath)
-  const config = readConfig(await readConfigFiles(path), process.env)
-  return { config, paths: agentPaths(root, path, config) }
+async function settingOf(invocation: Invocation, handed?: readonly ConfigLayer[]): Promise<Setting> {
+  const path = configPath(invocation)
+  const config = readConfig(handed ?? (await readConfigFiles(path)), process.env)
+  return { config, paths: agentPaths(invocation.root, path, config) }
 }
 
 async function linkOf(config: AgentConfig, { root }: AgentPaths, store: StateStore, log: Log) {

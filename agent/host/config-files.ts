@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MooringError } from '../../shared/errors.ts'
-import type { ConfigLayer } from '../config-layers.ts'
+import { type ConfigLayer, parseLayer } from '../config-layers.ts'
 import { hasErrno, readBounded } from './files.ts'
 
 /** Largest configuration file, in bytes. */
@@ -10,7 +10,7 @@ const mostLayers = 32
 
 /**
  * The configuration file, if it is there, and the files `*.yaml` of the folder beside it that is called as it is, with
- * `.d`, by name: /etc/mooring/agent.d/50-cloud-init.yaml lies over /etc/mooring/agent.yaml.
+ * `.d`, by name: /etc/mooring/agent.d/50-cloud-init.yaml lies over /etc/mooring/agent.yaml. Throws `CONFIG_INVALID`.
  */
 export async function readConfigFiles(path: string): Promise<readonly ConfigLayer[]> {
   const folder = `${path.replace(/\.ya?ml$/, '')}.d`
@@ -21,7 +21,7 @@ export async function readConfigFiles(path: string): Promise<readonly ConfigLaye
   const layers: ConfigLayer[] = []
   for (const file of [path, ...names.toSorted().map((name) => join(folder, name))]) {
     const text = await readBounded(file, maxBytes)
-    if (text !== undefined) layers.push({ path: file, text })
+    if (text !== undefined) layers.push(await parseLayer(file, text))
   }
   return layers
 }

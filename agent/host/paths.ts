@@ -17,6 +17,17 @@ export interface AgentPaths {
 /** Where the configuration is looked for unless `--config` names another file. */
 export const defaultConfigPath = '/etc/mooring/agent.yaml'
 
+/** The file that the command line names, or the usual one. */
+export function configPath({
+  config,
+  root,
+}: {
+  readonly config: string | undefined
+  readonly root: string
+}): string {
+  return config ?? below(root, defaultConfigPath)
+}
+
 /** A path of the machine, as seen from `root`: tests give each VM a root of its own. */
 export function below(root: string, path: string): string {
   return isAbsolute(path) && root !== '/' ? join(root, path) : path

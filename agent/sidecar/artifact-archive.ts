@@ -4,7 +4,7 @@ import { mkdir, open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
-import { extract, type Header } from 'tar-stream'
+import type { Header } from 'tar-stream'
 import { errorText, MooringError } from '../../shared/errors.ts'
 import { asStorageFault, hasErrno, syncFolder } from '../host/files.ts'
 import { archiveFiles, type Manifest } from './artifact-manifest.ts'
@@ -22,6 +22,8 @@ export async function unpackArchive(
   signal: AbortSignal,
 ): Promise<Manifest['files']> {
   const files: Manifest['files'] = []
+  // Most starts unpack nothing.
+  const { extract } = await import('tar-stream')
   const entries = extract()
   const consume = async (): Promise<void> => {
     for await (const entry of entries) {

@@ -21,22 +21,21 @@ const lean = {
   BUN_JSC_useWarmUpMarkedBlocks: '0',
 }
 if (command === 'run' && process.env.BUN_JSC_useBaselineJIT === undefined) {
-  const { execPath, env } = process
+  const { execPath } = process
   const args = process.argv.slice(2)
+  const { handedVariable } = await import('../../agent/host/handed-config.ts')
+  const { handOver } = await import('./hand-over.ts')
+  const { [handedVariable]: _, ...own } = process.env
+  const env: Record<string, string | undefined> = { ...own, ...lean, ...(await handOver(args)) }
   if (env.NOTIFY_SOCKET !== undefined || env.JOURNAL_STREAM !== undefined) {
     const { restartWith } = await import('./datagrams.ts')
     // Where memory may not be executable after it was written there are no calls into libc, and nothing is lost but ease.
-    await restartWith(
-      execPath,
-      args,
-      { ...env, ...lean },
-      {
-        [datagramVariables.notify]: env.NOTIFY_SOCKET,
-        [datagramVariables.journal]: env.JOURNAL_STREAM && '/run/systemd/journal/socket',
-      },
-    ).catch(() => {})
+    await restartWith(execPath, args, env, {
+      [datagramVariables.notify]: env.NOTIFY_SOCKET,
+      [datagramVariables.journal]: env.JOURNAL_STREAM && '/run/systemd/journal/socket',
+    }).catch(() => {})
   }
-  process.execve?.(execPath, [execPath, ...args], { ...env, ...lean })
+  process.execve?.(execPath, [execPath, ...args], env)
 }
 
 // Where there are no calls into libc, the agent keeps what it has.

@@ -66,6 +66,20 @@ t.test('facts about the machine are loaded late, by the process that tells them'
   t.match(JSON.parse(stdout), { 'os.kernel': /\d/, 'cpu.cores': /^\d+$/ })
 })
 
+t.test('what only the start needs is loaded late, and not by the agent that stays', async (t) => {
+  const { inputs } = await contents()
+  for (const [late, importer] of [
+    ['yaml', 'agent/config-layers.ts'],
+    ['tar-stream', 'agent/sidecar/artifact-archive.ts'],
+  ])
+    t.same(
+      Object.entries(inputs).flatMap(([file, { imports }]) =>
+        imports.filter(({ original }) => original === late).map(({ kind }) => `${file} ${kind}`),
+      ),
+      [`${importer} dynamic-import`],
+    )
+})
+
 t.test('nothing of the folder in which it is started changes it', async (t) => {
   await buildExecutable()
   const folder = await mkdtemp(path.join(tmpdir(), 'mooring-cwd-'))
@@ -80,7 +94,7 @@ t.test('nothing of the folder in which it is started changes it', async (t) => {
   const failed = await run(executable, ['status', '--config', 'agent.yaml'], { cwd: folder, env: {} }).catch(
     (error: { code: number; stdout: string; stderr: string }) => error,
   )
-  t.match(failed, { code: 2, stdout: '', stderr: /controller is missing/ })
+  t.match(failed, { code: 2, stdout: '', stderr: /NOT_CONFIGURED/ })
 })
 
 t.test('a second build of the same sources does nothing', async (t) => {

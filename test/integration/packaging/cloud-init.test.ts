@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
 import { type AgentConfig, readConfig } from '../../../agent/config.ts'
+import { parseLayer } from '../../../agent/config-layers.ts'
 
 const root = resolve(import.meta.dirname, '../../..')
 const textOf = (name: string) => readFile(`${root}/${name}`, 'utf8')
@@ -27,8 +28,8 @@ async function filesOf(name: string): Promise<readonly WrittenFile[]> {
 
 /** The package's own configuration, with what these files lay over it. */
 async function overTheImage(...files: readonly WrittenFile[]): Promise<AgentConfig> {
-  const image = { path: '/etc/mooring/agent.yaml', text: await textOf('docs/agent.yaml') }
-  const layers = files.map(({ path, content }) => ({ path, text: content }))
+  const image = await parseLayer('/etc/mooring/agent.yaml', await textOf('docs/agent.yaml'))
+  const layers = await Promise.all(files.map(({ path, content }) => parseLayer(path, content)))
   return readConfig([image, ...layers], {})
 }
 

@@ -2,17 +2,18 @@ import { readFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import { environmentNames, readConfig as readLayers } from '../../../agent/config.ts'
+import { parseLayer } from '../../../agent/config-layers.ts'
 import { isMooringError } from '../../../shared/errors.ts'
 
 const pin = `sha256:${'0'.repeat(64)}`
 const smallest = { controller: { url: 'https://c:8443', pin }, pool: 'web' }
 
-const readConfig = (text: string, env: Record<string, string>) =>
-  readLayers([{ path: 'agent.yaml', text }], env)
+const readConfig = async (text: string, env: Record<string, string>) =>
+  readLayers([await parseLayer('agent.yaml', text)], env)
 
-function fault(config: unknown, env = {}): string {
+async function fault(config: unknown, env = {}): Promise<string> {
   try {
-    readConfig(typeof config === 'string' ? config : JSON.stringify(config), env)
+    await readConfig(typeof config === 'string' ? config : JSON.stringify(config), env)
   } catch (error) {
     if (isMooringError(error, 'CONFIG_INVALID')) return error.detail ?? ''
     if (isMooringError(error, 'NOT_CONFIGURED')) return error.code
@@ -22,7 +23,7 @@ function fault(config: unknown, env = {}): string {
 }
 
 t.test('the smallest configuration gets every default', async (t) => {
-  t.same(readConfig(JSON.stringify(smallest), {}), {
+  t.same(await readConfig(JSON.stringify(smallest), {}), {
     controller: { url: new URL('https://c:8443'), trust: { pin } },
     pool: 'web',
     join: { method: 'token', tokenFile: '/etc/mooring/token' },
@@ -34,15 +35,15 @@ t.test('the smallest configuration gets every default', async (t) => {
 
 t.test('the documented configuration can be read, and shows the defaults and every variable', async (t) => {
   const text = await readFile(new URL('../../../docs/agent.yaml', import.meta.url), 'utf8')
-  t.throws(() => readConfig(text, {}), { code: 'NOT_CONFIGURED' }, 'it is an example, and taken for one')
-  const documented = readConfig(text, { MOORING_CONTROLLER_URL: 'https://c:8443' })
-  const defaults = readConfig(JSON.stringify(smallest), {})
+  await t.rejects(readConfig(text, {}), { code: 'NOT_CONFIGURED' }, 'it is an example, and taken for one')
+  const documented = await readConfig(text, { MOORING_CONTROLLER_URL: 'https://c:8443' })
+  const defaults = await readConfig(JSON.stringify(smallest), {})
   t.same({ ...documented, controller: undefined }, { ...defaults, controller: undefined })
   for (const name of Object.keys(environmentNames)) t.match(text, `(${name})`)
 })
 
 t.test('the environment replaces what the file says', async (t) => {
-  const config = readConfig(JSON.stringify(smallest), {
+  const config = await readConfig(JSON.stringify(smallest), {
     MOORING_CONTROLLER_URL: 'https://[::1]:1/',
     MOORING_POOL: 'db',
     MOORING_JOIN_TOKEN_FILE: '/t',
@@ -59,8 +60,13 @@ t.test('the environment replaces what the file says', async (t) => {
     run: '/run/mooring',
   })
   t.equal(
-    readConfig('', { MOORING_CONTROLLER_URL: 'https://c', MOORING_CONTROLLER_PIN: pin, MOORING_POOL: 'p' })
-      .pool,
+    (
+      await readConfig('', {
+        MOORING_CONTROLLER_URL: 'https://c',
+        MOORING_CONTROLLER_PIN: pin,
+        MOORING_POOL: 'p',
+      })
+    ).pool,
     'p',
     'an empty file will do',
   )
@@ -83,14 +89,14 @@ t.test('what is wrong is named', async (t) => {
     ['- 1', /the file must be object/],
     ['a: &a [1]\nb: *a', /not YAML/],
   ]
-  for (const [config, words] of cases) t.match(fault(config), words)
-  t.match(fault(smallest, { MOORING_LOG_LEVEL: 'loud' }), /^log\.level/)
+  for (const [config, words] of cases) t.match(await fault(config), words)
+  t.match(await fault(smallest, { MOORING_LOG_LEVEL: 'loud' }), /^log\.level/)
 })
 
 t.test('what user data says lies over what an image says', async (t) => {
   const over = (...texts: unknown[]) =>
     readLayers(
-      texts.map((text, i) => ({ path: `${i}.yaml`, text: JSON.stringify(text) })),
+      texts.map((value, i) => ({ path: `${i}.yaml`, value })),
       {},
     )
   const other = `sha256:${'1'.repeat(64)}`
@@ -120,9 +126,9 @@ t.test('what user data says lies over what an image says', async (t) => {
     detail: /\(in 1\.yaml\)$/,
   })
   t.throws(() => over(smallest, [1]), { code: 'CONFIG_INVALID', detail: /the file must be object/ })
-  t.throws(() => readLayers([{ path: 'd.yaml', text: 'a: [' }], {}), {
+  await t.rejects(parseLayer('d.yaml', 'a: 1\nb: ['), {
     code: 'CONFIG_INVALID',
-    detail: /^d\.yaml is not YAML/,
+    detail: /^d\.yaml is not YAML: .* line 2/,
   })
 })
 
@@ -134,14 +140,17 @@ t.test('no word of a controller is no fault, but a state to wait in', async (t) 
     { controller: {} },
     { controller: { url: 'https://a.example.com' } },
   ])
-    t.equal(fault(config), 'NOT_CONFIGURED')
-  t.not(fault({ ...smallest, controller: { url: 'https://example.org.real.net', pin } }), 'NOT_CONFIGURED')
+    t.equal(await fault(config), 'NOT_CONFIGURED')
+  t.not(
+    await fault({ ...smallest, controller: { url: 'https://example.org.real.net', pin } }),
+    'NOT_CONFIGURED',
+  )
 })
 
 t.test('no text does anything but be read or be refused', async (t) => {
-  fc.assert(
-    fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
-      fault(text)
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(fc.string(), fc.json()), async (text) => {
+      await fault(text)
       return true
     }),
   )

@@ -21,7 +21,12 @@ t.test('the file first, then those beside it, by name', async (t) => {
   t.same(await names(), ['10-a.yaml', '50-b.yaml'], 'there need be no main file')
   await writeFile(file, 'main')
   t.same(await names(), ['agent.yaml', '10-a.yaml', '50-b.yaml'])
-  t.equal((await readConfigFiles(file))[0]?.text, 'main')
+  t.equal((await readConfigFiles(file))[0]?.value, 'main')
+  await writeFile(join(root, 'agent.d', '50-b.yaml'), 'a: 1\nb: [')
+  await t.rejects(readConfigFiles(file), {
+    code: 'CONFIG_INVALID',
+    detail: new RegExp(`^${join(root, 'agent.d/50-b.yaml')} is not YAML: .* line 2`),
+  })
 })
 
 t.test('a folder full of files is refused', async (t) => {
