@@ -1,8 +1,10 @@
 /** `npm run testbed`: the real mesh's parts on this machine, and a network of virtual machines to try things in. */
 import { parseArgs } from 'node:util'
 import { startCluster } from './kubernetes/cluster.ts'
+import { startControllers } from './kubernetes/controllers.ts'
 import { startIstiod } from './kubernetes/istiod.ts'
-import { ensureClusterParts, ensureIstiodParts } from './kubernetes/parts.ts'
+import { startNode } from './kubernetes/node.ts'
+import { ensureClusterParts, ensureIstiodParts, ensureNodeParts } from './kubernetes/parts.ts'
 import { machinesObstacle } from './machines/obstacle.ts'
 import { ensureDisk } from './machines/parts.ts'
 import { createNetwork, type Network } from './network/network.ts'
@@ -16,13 +18,15 @@ const usage = `npm run testbed [-- COMMAND] [-- OPTIONS]
   up       get the parts, make a network with VMs, stay until Ctrl-C   (default)
   fetch    get the parts only: minutes the first time, nothing after
   kubernetes
-           like \`up\`, with a Kubernetes API server and istiod in it
+           like \`up\`, with a Kubernetes API server, a node for pods, and istiod
   boot     get what machines that really boot are made of: minutes the first time;
            exit code 3 where this machine cannot boot others
   clean    take away what testbeds left whose process is gone
 
   --vms N     how many VMs \`up\` makes  (2)
   --name S    shows in the names of namespaces  (testbed)
+  --without-node
+              \`kubernetes\`: no node, which is seconds quicker and needs less of this machine
   --kubernetes  \`fetch\`: the parts of a Kubernetes cluster too
   --json      print the result as one JSON line on standard output
   --help      print this
@@ -34,6 +38,7 @@ const { values, positionals } = parseArgs({
     vms: { type: 'string', default: '2' },
     name: { type: 'string', default: 'testbed' },
     kubernetes: { type: 'boolean', default: false },
+    'without-node': { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -58,6 +63,7 @@ async function fetchCluster(): Promise<void> {
   const request = { progress, signal: stopping.signal }
   await ensureClusterParts(request)
   await ensureIstiodParts(request)
+  await ensureNodeParts(request)
 }
 
 async function fetchMachines(): Promise<void> {
@@ -83,12 +89,21 @@ async function upWithCluster(): Promise<void> {
   await fetchParts()
   const clusterParts = await ensureClusterParts(request)
   const istiodParts = await ensureIstiodParts(request)
+  const nodeParts = values['without-node'] ? undefined : await ensureNodeParts(request)
   const network = await openNetwork()
   const step = progress.start('Kubernetes and istiod')
   try {
     const { signal } = stopping
     const cluster = await startCluster({ network, parts: clusterParts, signal })
-    const istiod = await startIstiod({ network, cluster, parts: istiodParts, signal })
+    const [istiod] = await Promise.all([
+      startIstiod({ network, cluster, parts: istiodParts, signal }),
+      ...(nodeParts === undefined
+        ? []
+        : [
+            startControllers({ network, cluster, parts: nodeParts, signal }),
+            startNode({ network, cluster, parts: nodeParts, signal }),
+          ]),
+    ])
     step.done()
     const { url, kubeconfig } = cluster
     const shown = { url, kubeconfig, kubectl: clusterParts.kubectl, istiod: istiod.address }

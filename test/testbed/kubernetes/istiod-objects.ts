@@ -40,7 +40,8 @@ export function istiodValues(request: {
     base: { validationURL: `${url}/validate` },
     // Upstream Envoy lacks the filters behind Istio's metrics.
     telemetry: { enabled: false },
-    meshConfig: request.mesh,
+    // There is no DNS for the cluster but that of the sidecars.
+    meshConfig: { defaultConfig: { proxyMetadata: { ISTIO_META_DNS_CAPTURE: 'true' } }, ...request.mesh },
   }
 }
 

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { runCommand } from '../command.ts'
+import { removeNodeGroups } from '../kubernetes/control-groups.ts'
 import { removeControlGroups } from '../machines/control-group.ts'
 import { TestbedError } from '../testbed-error.ts'
 import { type Instance, listInstances, namespaceName, releaseInstance, uplinkName } from './instance.ts'
@@ -23,6 +24,8 @@ export async function removeInstance(instance: Instance, graceMs: number): Promi
   // Only machines that boot have any.
   if (existsSync(join(instance.tempDir, 'machines')))
     await removeControlGroups(namespaceName(instance, 'machine-'))
+  // Only a node of a cluster has any.
+  if (existsSync(join(instance.tempDir, 'host/node'))) await removeNodeGroups(namespaceName(instance, 'node'))
   await rm(instance.tempDir, { recursive: true, force: true, maxRetries: 3 })
   await releaseInstance(instance)
 }

@@ -38,7 +38,8 @@ export async function provideDebianFiles(
       await mkdir(packages)
       step.at('downloading')
       // apt gives up root for downloads where it can, and says so where the folder is not for everybody.
-      const download = ['--quiet', '-o', 'APT::Sandbox::User=root', 'download', ...request.names]
+      const settings = ['APT::Sandbox::User=root', 'Acquire::http::Timeout=30', 'Acquire::Retries=3']
+      const download = ['--quiet', ...settings.flatMap((each) => ['-o', each]), 'download', ...request.names]
       const fetch = () =>
         runCommand('apt-get', download, { ...limits, cwd: packages, timeoutMs: downloadLimitMs })
       let result = await fetch()
