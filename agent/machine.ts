@@ -13,7 +13,7 @@ import type { Effects } from './effects.ts'
 import { createApplicationWatch } from './health/application.ts'
 import { createHealthMonitor, type HealthMonitor } from './health/monitor.ts'
 import { createProbe } from './health/probes.ts'
-import { deliveryAddress } from './host/addresses.ts'
+import { createDeliveryAddress } from './host/addresses.ts'
 import { exec } from './host/exec.ts'
 import { uptimeMs } from './host/facts.ts'
 import { createDrain, type Drain } from './shutdown/drain.ts'
@@ -99,7 +99,7 @@ export function createMachine(deps: MachineDeps): Machine {
     log,
     undo: (until) => redirect.undo(pilotAgent, until),
   })
-  const application = createApplicationWatch({ probe: createProbe({ host: () => deliveryAddress() }), clock })
+  const application = createApplicationWatch({ probe: createProbe({ host: createDeliveryAddress(clock) }), clock })
   const artifacts = createArtifacts({ paths, log, fetchArtifact: deps.fetchArtifact })
   const runFolder = createRunFolder({ path: paths.run, state: deps.folders.state, user: sidecarUser })
   const ports = createPortGuard('/proc')

@@ -44,7 +44,29 @@ export function hasIpv6(addresses: readonly Address[] = nics()): boolean {
  * IPv6 addresses alone (istio pilot/pkg/networking/core/cluster.go, buildInboundClustersFromSidecar).
  */
 export function deliveryAddress(addresses: readonly Address[] = nics()): string {
-  const hasIpv4 = addresses.some(({ address }) => isIP(address) === 4 && !address.startsWith('169.254.'))
   // A VM whose link is down has neither.
-  return !hasIpv4 && hasIpv6(addresses) ? '::1' : '127.0.0.1'
+  return !hasIpv4(addresses) && hasIpv6(addresses) ? '::1' : '127.0.0.1'
+}
+
+function hasIpv4(addresses: readonly Address[]): boolean {
+  return addresses.some(({ address }) => isIP(address) === 4 && !address.startsWith('169.254.'))
+}
+
+const settledMs = 15_000
+
+/**
+ * The same for who asks every second: a look at all interfaces costs as much as the probe itself. A machine with an
+ * IPv4 address is looked at rarely; one without may be about to get one.
+ */
+export function createDeliveryAddress(
+  clock: Pick<Clock, 'now'>,
+  look: () => readonly Address[] = nics,
+): () => string {
+  let settledAt = Number.NEGATIVE_INFINITY
+  return () => {
+    if (clock.now() - settledAt < settledMs) return '127.0.0.1'
+    const addresses = look()
+    if (hasIpv4(addresses)) settledAt = clock.now()
+    return deliveryAddress(addresses)
+  }
 }

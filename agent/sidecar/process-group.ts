@@ -50,7 +50,6 @@ export interface ProcessGroupsDeps {
   readonly versions: string
 }
 
-const adoptedPollMs = 150
 const gonePollMs = 10
 const strayGraceMs = 2000
 
@@ -59,9 +58,7 @@ export function createProcessGroups(deps: ProcessGroupsDeps): SidecarRuns {
   const { clock, log, processes, pidFile, logFile } = deps
 
   const watch = async (entry: ProcessEntry, offset: number, signal: AbortSignal): Promise<Exit> => {
-    while ((await processes.find(entry.pid))?.startTime === entry.startTime) {
-      await clock.sleep(adoptedPollMs, signal)
-    }
+    await processes.gone(entry, clock, signal)
     return { code: null, signal: null, tail: await logFile.tail(offset) }
   }
 

@@ -1,5 +1,7 @@
 import { readdir, readFile, readlink, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Clock } from '../../shared/clock.ts'
+import { hasErrno } from '../host/files.ts'
 
 /** One process, from /proc/<pid>/stat (proc_pid_stat(5)). */
 export interface ProcessEntry {
@@ -13,6 +15,12 @@ export interface ProcessEntry {
 /** The kernel's view of processes. Dead ones that nobody has reaped yet count as gone. */
 export interface ProcessTable {
   find(pid: number): Promise<ProcessEntry | undefined>
+  /** Resolves when the process has gone; a child of this one has to be reaped for that. Rejects when `signal` aborts. */
+  gone(
+    entry: Pick<ProcessEntry, 'pid' | 'startTime'>,
+    clock: Pick<Clock, 'sleep'>,
+    signal: AbortSignal,
+  ): Promise<void>
   /** Members of a process group that run as `uid`. */
   group(group: number, uid: number): Promise<readonly ProcessEntry[]>
   /** Processes of `uid` whose program lies below `folder`. */
@@ -20,6 +28,11 @@ export interface ProcessTable {
   /** Changes at every boot. */
   bootId(): Promise<string>
 }
+
+/** How often it is asked whether a pid is in use: one call of the kernel, and a loss is known within a moment. */
+const pollMs = 200
+/** Every so many times it is asked whose pid it is: within a second nobody gets the pid of another again. */
+const lookEvery = 5
 
 /** Reads the process table below `proc`, usually /proc. */
 export function createProcessTable(proc: string): ProcessTable {
@@ -41,6 +54,12 @@ export function createProcessTable(proc: string): ProcessTable {
 
   return {
     find,
+    async gone({ pid, startTime }, clock, signal) {
+      for (let n = 0; isInUse(pid); n += 1) {
+        if (n % lookEvery === 0 && (await find(pid))?.startTime !== startTime) return
+        await clock.sleep(pollMs, signal)
+      }
+    },
     group: async (group, uid) => (await ofUser(uid)).filter((entry) => entry.group === group),
     async runningFrom(folder, uid) {
       const found: ProcessEntry[] = []
@@ -51,6 +70,15 @@ export function createProcessTable(proc: string): ProcessTable {
       return found
     },
     bootId: async () => (await readFile(join(proc, 'sys/kernel/random/boot_id'), 'utf8')).trim(),
+  }
+}
+
+/** Without a file: what is read asynchronously costs ten times as much (kill(2), signal 0). */
+function isInUse(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return hasErrno(error, 'EPERM')
   }
 }
 

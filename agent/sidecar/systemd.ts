@@ -28,8 +28,6 @@ export function createSystemdSupervisor(deps: UnitRunsDeps & Pick<KeeperDeps, 'r
   return createKeeper({ ...deps, runs: createUnitRuns(deps) })
 }
 
-/** How often the main process is looked for: one small file of /proc, and a loss is known well within a second. */
-const pollMs = 250
 const strayGraceMs = 2000
 /** Longest environment file: 128 variables of 4 KiB and those of the agent. */
 const maxFileBytes = 2 * 1024 * 1024
@@ -46,10 +44,8 @@ export function createUnitRuns(deps: UnitRunsDeps): SidecarRuns {
   const { unit, processes, paths, clock, log } = deps
 
   const exited = async (status: UnitStatus, signal: AbortSignal) => {
-    const startTime = (await processes.find(status.lastPid))?.startTime
-    while (startTime !== undefined && (await processes.find(status.lastPid))?.startTime === startTime) {
-      await clock.sleep(pollMs, signal)
-    }
+    const entry = await processes.find(status.lastPid)
+    if (entry !== undefined) await processes.gone(entry, clock, signal)
     return unit.exitOf(status.invocation, signal)
   }
 

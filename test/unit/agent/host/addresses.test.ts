@@ -1,5 +1,10 @@
 import t from 'tap'
-import { createControllerAddresses, deliveryAddress, hasIpv6 } from '../../../../agent/host/addresses.ts'
+import {
+  createControllerAddresses,
+  createDeliveryAddress,
+  deliveryAddress,
+  hasIpv6,
+} from '../../../../agent/host/addresses.ts'
 
 t.test('an address is itself, a name is resolved, and a name of nobody is nothing', async (t) => {
   const clock = { now: () => 0 }
@@ -24,4 +29,24 @@ t.test('the application is asked where the sidecar delivers', async (t) => {
     t.equal(deliveryAddress(addresses.map((address) => ({ address }))), expected, addresses.join(' '))
   }
   t.match(deliveryAddress(), /^(127\.0\.0\.1|::1)$/, 'and of this machine')
+})
+
+t.test('a machine with an IPv4 address is looked at rarely, another one every time', async (t) => {
+  let now = 0
+  let looks = 0
+  let addresses = ['fe80::1']
+  const where = createDeliveryAddress({ now: () => now }, () => {
+    looks += 1
+    return addresses.map((address) => ({ address }))
+  })
+  t.equal(where(), '127.0.0.1')
+  addresses = ['2001:db8::5']
+  t.equal(where(), '::1', 'its address came')
+  addresses = ['2001:db8::5', '10.0.0.5']
+  t.equal(where(), '127.0.0.1')
+  t.equal(where(), '127.0.0.1')
+  t.equal(looks, 3)
+  addresses = ['2001:db8::5']
+  now = 15_000
+  t.equal(where(), '::1')
 })

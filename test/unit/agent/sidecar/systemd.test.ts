@@ -59,6 +59,9 @@ function world(t: Test) {
       ...{ unit, paths, clock, log, random: () => 0 },
       processes: {
         find: async (one) => (living.has(one) ? { pid: one, group: one, startTime: one } : undefined),
+        async gone({ pid: one }, clock, until) {
+          while (living.has(one)) await clock.sleep(200, until)
+        },
         group: async () => [],
         runningFrom: async () => [],
         bootId: async () => 'boot',
