@@ -22,8 +22,10 @@ export interface ObjectCache {
   put(ref: ObjectRef, known: KnownObject): void
   /** We deleted it. */
   ended(ref: ObjectRef): void
-  /** What was known of it is not the case. */
-  forget(ref: ObjectRef): void
+  /** A write failed that may have been done: what is known counts for nothing but for telling changes. */
+  doubt(ref: ObjectRef): void
+  /** It was looked for and is not there, or not ours. */
+  absent(ref: ObjectRef): void
   /** What the watch tells: the object, or that it ended at `version`. */
   observed(ref: ObjectRef, known: KnownObject | undefined, version: string): void
   /** A list that came after a broken thread does not hold it. */
@@ -43,6 +45,7 @@ interface Item {
   known: KnownObject | undefined
   /** Version of `known`, or the last before its end; empty when nothing is known. */
   version: string
+  doubtful: boolean
   /** We deleted it, and the watch has not told so yet. */
   ended: boolean
   /** Newest version that the watch has told. */
@@ -61,6 +64,7 @@ export function createObjectCache(deps: ObjectCacheDeps): ObjectCache {
       ref,
       known: undefined,
       version: '',
+      doubtful: false,
       ended: false,
       told: '',
       writes: 0,
@@ -87,6 +91,7 @@ export function createObjectCache(deps: ObjectCacheDeps): ObjectCache {
     const before = item.known
     item.known = known
     item.version = version
+    item.doubtful = false
     item.ended = false
     const same =
       before === undefined || known === undefined
@@ -96,7 +101,10 @@ export function createObjectCache(deps: ObjectCacheDeps): ObjectCache {
   }
 
   return {
-    get: (ref) => items.get(refText(ref))?.known,
+    get(ref) {
+      const item = items.get(refText(ref))
+      return item?.doubtful ? undefined : item?.known
+    },
     async writing(ref, write) {
       const item = itemOf(ref)
       item.writes += 1
@@ -117,18 +125,25 @@ export function createObjectCache(deps: ObjectCacheDeps): ObjectCache {
       if (item.version !== '' && compareVersions(known.resourceVersion, item.version) < 0) return
       item.known = known
       item.version = known.resourceVersion
+      item.doubtful = false
       item.ended = false
     },
     ended(ref) {
       const item = itemOf(ref)
       item.known = undefined
+      item.doubtful = false
       item.ended = item.version !== ''
       tidy(item)
     },
-    forget(ref) {
+    doubt(ref) {
+      const item = items.get(refText(ref))
+      if (item !== undefined) item.doubtful = true
+    },
+    absent(ref) {
       const item = itemOf(ref)
       item.known = undefined
       item.version = ''
+      item.doubtful = false
       item.ended = false
       tidy(item)
     },

@@ -58,8 +58,9 @@ export function createWriter(deps: WriterDeps): Writer {
   /** `foreign`: somebody else's, of a kind that need only be there. */
   async function read(ref: ObjectRef, signal: AbortSignal): Promise<KnownObject | 'foreign' | undefined> {
     const found = await client.get<ClusterObject>(meshTypes[ref.kind], ref, { signal })
+    if (found !== undefined && isOwn(found.metadata, owner)) return remember(ref, found)
+    cache.absent(ref)
     if (found === undefined) return undefined
-    if (isOwn(found.metadata, owner)) return remember(ref, found)
     if (ref.kind === 'ServiceAccount') return 'foreign'
     throw foreign(ref, found)
   }
@@ -113,7 +114,7 @@ export function createWriter(deps: WriterDeps): Writer {
     let uid = cache.get(ref)?.uid
     if (uid === undefined) {
       const found = await client.get<ClusterObject>(type, ref, { signal })
-      if (found === undefined || !isOwn(found.metadata, owner)) return
+      if (found === undefined || !isOwn(found.metadata, owner)) return cache.absent(ref)
       uid = remember(ref, found).uid
     }
     await client.remove(type, ref, { uid }, { signal })
@@ -128,7 +129,7 @@ export function createWriter(deps: WriterDeps): Writer {
       } catch (error) {
         signal.throwIfAborted()
         const wasOld = cache.get(ref) !== undefined
-        cache.forget(ref)
+        cache.doubt(ref)
         if (isMooringError(error, 'CONFLICT') && tries < mostTries) continue
         // Gone since it was last seen; when it is its namespace, the next attempt says so too.
         if (isMooringError(error, 'NOT_FOUND') && wasOld && tries < mostTries) continue

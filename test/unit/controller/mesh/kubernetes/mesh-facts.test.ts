@@ -1,0 +1,107 @@
+import t from 'tap'
+import { clusterFacts, type FactSettings } from '../../../../../controller/mesh/kubernetes/mesh-facts.ts'
+
+const settings: FactSettings = {
+  istioNamespace: 'istio-system',
+  revision: '',
+  address: undefined,
+  clusterId: undefined,
+  network: undefined,
+  proxyConfig: {},
+  environment: { A: 'b' },
+  certificateTtlSeconds: 3600,
+}
+const gateway = (name: string, fields: object = {}, spec: object = {}) => ({
+  metadata: { name },
+  spec: { ports: [{ name: 'tls-istiod', port: 15012 }], ...spec },
+  status: { loadBalancer: { ingress: [fields] } },
+})
+const sources = {
+  meshConfig: 'trustDomain: td\nrootNamespace: roots\ndefaultConfig: {meshId: m, tracing: {sampling: 5}}',
+  injectorValues: '{"global":{"multiCluster":{"clusterName":"east"}}}',
+  rootCertificates: '-----BEGIN CERTIFICATE-----\n',
+  network: 'net-a',
+  gateways: [gateway('a', { hostname: 'lb.example' })],
+}
+
+t.test('everything is taken from where Istio keeps it', async (t) => {
+  t.same(clusterFacts(sources, settings), {
+    rootNamespace: 'roots',
+    missing: [],
+    facts: {
+      trustDomain: 'td',
+      meshId: 'm',
+      clusterId: 'east',
+      network: 'net-a',
+      istiod: { host: 'istiod.istio-system.svc', address: 'lb.example', port: 15012 },
+      rootCertificates: '-----BEGIN CERTIFICATE-----\n',
+      proxyConfig: {
+        drainDuration: '45s',
+        meshId: 'm',
+        tracing: { sampling: 5 },
+        statusPort: 15020,
+        proxyAdminPort: 15000,
+      },
+      environment: { A: 'b' },
+      certificateTtlSeconds: 3600,
+    },
+  })
+})
+
+t.test('defaults are Istio’s, and the configuration goes before', async (t) => {
+  const bare = { ...sources, meshConfig: 'defaultConfig: {discoveryAddress: x, image: {imageType: y}}' }
+  const { facts } = clusterFacts({ ...bare, injectorValues: 'no: {json', network: undefined }, settings)
+  t.match(facts, {
+    trustDomain: 'cluster.local',
+    meshId: 'cluster.local',
+    clusterId: 'Kubernetes',
+    network: '',
+  })
+  t.notMatch(facts?.proxyConfig, { discoveryAddress: 'x' }, 'a VM is told where to go by its bundle')
+  t.notOk(facts?.proxyConfig.image)
+  const told = clusterFacts(sources, {
+    ...settings,
+    revision: 'canary',
+    address: { address: '192.0.2.1', port: 443 },
+    clusterId: 'mine',
+    network: 'other',
+    proxyConfig: { concurrency: 2, statusPort: 1 },
+  })
+  t.match(told.facts, {
+    istiod: { host: 'istiod-canary.istio-system.svc', address: '192.0.2.1', port: 443 },
+    clusterId: 'mine',
+    network: 'other',
+    proxyConfig: { concurrency: 2, statusPort: 15020, tracing: { sampling: 5 } },
+  })
+})
+
+t.test('the first gateway that leads to istiod and has an address is the way', async (t) => {
+  const addressOf = (...gateways: readonly unknown[]) =>
+    clusterFacts({ ...sources, gateways }, settings).facts?.istiod.address
+  t.equal(addressOf(gateway('b', { ip: '2.2.2.2' }), gateway('a', { ip: '1.1.1.1' })), '1.1.1.1')
+  t.equal(addressOf(gateway('a'), gateway('b', { ip: '2.2.2.2' })), '2.2.2.2')
+  t.equal(addressOf(gateway('a', {}, { externalIPs: ['3.3.3.3'] })), '3.3.3.3')
+  t.equal(addressOf(gateway('a', { ip: '1.1.1.1' }, { ports: [{ name: 'tls', port: 15443 }] })), '')
+  t.equal(addressOf('nonsense', { metadata: {} }), '')
+})
+
+t.test('what is missing is named', async (t) => {
+  const none = {
+    meshConfig: undefined,
+    injectorValues: undefined,
+    rootCertificates: undefined,
+    network: undefined,
+    gateways: [],
+  }
+  const { facts, missing, rootNamespace } = clusterFacts(none, { ...settings, revision: 'canary' })
+  t.equal(facts, undefined)
+  t.equal(rootNamespace, 'istio-system')
+  t.match(missing, [/istio-system\/istio-canary/, /istio-ca-root-cert/, /istio=eastwestgateway/])
+  for (const meshConfig of ['{', '- a', '7']) {
+    t.equal(clusterFacts({ ...sources, meshConfig }, settings).facts, undefined, meshConfig)
+  }
+  t.equal(clusterFacts({ ...sources, rootCertificates: 'no certificate' }, settings).facts, undefined)
+  const unreached = clusterFacts({ ...sources, gateways: [] }, settings)
+  t.equal(unreached.facts?.istiod.address, '', 'the rest is known')
+  t.equal(unreached.missing.length, 1)
+})
