@@ -5,7 +5,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { MooringError } from '../../shared/errors.ts'
 import { asStorageFault, hasErrno, readBounded } from './files.ts'
 
-/** Who holds the lock: a pid is used again, a pid with its start time is not until the next boot. */
+/**
+ * Who holds the lock: a pid is used again, a pid with its start time is not until the next boot. The boot's id alone
+ * does not tell a boot: a container's manager shows another one than a unit with a `/proc/sys` of its own sees.
+ */
 interface Holder {
   readonly pid: number
   readonly startTime: number
@@ -17,6 +20,8 @@ export interface LockDeps {
   readonly pid: number
   readonly processes: {
     find(pid: number): Promise<{ readonly startTime: number } | undefined>
+    /** Which file a process runs; undefined where that cannot be seen. */
+    program(pid: number): Promise<string | undefined>
     bootId(): Promise<string>
   }
 }
@@ -48,17 +53,24 @@ export async function takeLock({ path, pid, processes }: LockDeps): Promise<() =
       const text = await readBounded(path, 1024)
       if (text === undefined) continue
       const holder = parse(text)
-      if (holder?.bootId === bootId) {
-        const alive = await processes.find(holder.pid)
-        if (alive !== undefined && alive.startTime === holder.startTime) {
-          throw new MooringError('ALREADY_RUNNING', { detail: `process ${holder.pid}` })
-        }
+      if (holder !== undefined && (await isAlive(holder))) {
+        throw new MooringError('ALREADY_RUNNING', { detail: `process ${holder.pid}` })
       }
       await removeStale(path, text, temporary)
     }
     throw new MooringError('ALREADY_RUNNING', { detail: `${path} changes hands all the time` })
   } finally {
     await rm(temporary, { force: true })
+  }
+
+  async function isAlive(holder: Holder): Promise<boolean> {
+    const found = await processes.find(holder.pid)
+    if (found === undefined || found.startTime !== holder.startTime) return false
+    if (holder.bootId === bootId) return true
+    // Machines of one image boot alike: this process may well have the pid and the start time of the one before.
+    if (holder.pid === pid) return false
+    const program = await processes.program(holder.pid)
+    return program !== undefined && program === (await processes.program(pid))
   }
 }
 

@@ -25,7 +25,9 @@ export interface ProcessTable {
   group(group: number, uid: number): Promise<readonly ProcessEntry[]>
   /** Processes of `uid` whose program lies below `folder`. */
   runningFrom(folder: string, uid: number): Promise<readonly ProcessEntry[]>
-  /** Changes at every boot. */
+  /** Which file a process runs; undefined where that cannot be seen. */
+  program(pid: number): Promise<string | undefined>
+  /** Changes at every boot, and between containers. */
   bootId(): Promise<string>
 }
 
@@ -52,8 +54,16 @@ export function createProcessTable(proc: string): ProcessTable {
     return entries.filter((entry) => entry !== undefined)
   }
 
+  // A program that was upgraded meanwhile is still the one that it was started as.
+  const program = (pid: number) =>
+    readlink(join(proc, String(pid), 'exe')).then(
+      (file) => file.replace(/ \(deleted\)$/, ''),
+      () => undefined,
+    )
+
   return {
     find,
+    program,
     async gone({ pid, startTime }, clock, signal) {
       for (let n = 0; isInUse(pid); n += 1) {
         if (n % lookEvery === 0 && (await find(pid))?.startTime !== startTime) return
@@ -64,8 +74,7 @@ export function createProcessTable(proc: string): ProcessTable {
     async runningFrom(folder, uid) {
       const found: ProcessEntry[] = []
       for (const entry of await ofUser(uid)) {
-        const program = await readlink(join(proc, String(entry.pid), 'exe')).catch(() => '')
-        if (program.startsWith(`${folder}/`)) found.push(entry)
+        if ((await program(entry.pid))?.startsWith(`${folder}/`)) found.push(entry)
       }
       return found
     },

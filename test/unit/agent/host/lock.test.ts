@@ -8,11 +8,16 @@ const alive = new Map([
   [10, 100],
   [20, 200],
 ])
+const programs = new Map([
+  [10, '/usr/bin/something'],
+  [20, '/usr/bin/mooring-agent'],
+])
 const processes = {
   find: async (pid: number) => {
     const startTime = alive.get(pid)
     return startTime === undefined ? undefined : { startTime }
   },
+  program: async (pid: number) => programs.get(pid),
   bootId: async () => 'this-boot',
 }
 
@@ -51,6 +56,27 @@ t.test('the lock of a dead process is taken over', async (t) => {
     await t.rejects(takeLock({ path: lock, pid: 10, processes }), { code: 'ALREADY_RUNNING' }, name)
     await release()
   }
+})
+
+t.test('who lives is not taken for one of an earlier boot because it sees another boot id', async (t) => {
+  const lock = await place(t)
+  const seenFromUnit = { ...processes, bootId: async () => 'as the unit sees it' }
+  const same = { ...processes, program: async () => '/usr/bin/mooring-agent' }
+  await takeLock({ path: lock, pid: 10, processes: seenFromUnit })
+  await t.rejects(takeLock({ path: lock, pid: 20, processes: same }), {
+    code: 'ALREADY_RUNNING',
+    detail: 'process 10',
+  })
+  await takeLock({ path: lock, pid: 20, processes })
+  t.pass('another program that has its pid and start time in a later boot is not it')
+})
+
+t.test('the same pid at the same tick of the next boot is the taker itself', async (t) => {
+  const lock = await place(t)
+  const before = { ...processes, bootId: async () => 'that-boot' }
+  await takeLock({ path: lock, pid: 20, processes: before })
+  await takeLock({ path: lock, pid: 20, processes })
+  await t.rejects(takeLock({ path: lock, pid: 10, processes }), { detail: 'process 20' })
 })
 
 t.test('of many that find a dead one, one gets it', async (t) => {

@@ -33,6 +33,8 @@ t.test('groups and programs are found', async (t) => {
     'whole names only',
   )
   t.same(await table.group(pid, uid + 1), [])
+  t.match(await table.program(process.pid), /\/node$/)
+  t.equal(await table.program(2 ** 30), undefined)
   t.match(await table.bootId(), /^[0-9a-f-]{36}$/)
   t.equal(await table.find(2 ** 30), undefined)
 })
