@@ -87,7 +87,7 @@ t.test('the controller as a service: installed, ready, backed up, purged, restor
   )
   const config = ['--config', '/etc/mooring/controller.yaml']
   const pin = await said(vm, 'mooring-controller', 'pin', ...config)
-  await said(vm, 'mooring-controller', 'backup', ...config, '--out', '/root/backup')
+  await said(vm, 'mooring-controller', 'backup', ...config, '--out', '/var/backups/mooring')
 
   await said(vm, 'apt-get', '--yes', 'purge', 'mooring-controller')
   t.equal((await vm.exec('test', ['-e', '/var/lib/mooring-controller'])).code, 1, 'purged')
@@ -99,7 +99,7 @@ t.test('the controller as a service: installed, ready, backed up, purged, restor
     `printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d`,
   )
   await said(vm, 'dpkg', '--install', second)
-  await said(vm, 'mooring-controller', 'restore', ...config, '/root/backup')
+  await said(vm, 'mooring-controller', 'restore', ...config, '/var/backups/mooring')
   await said(vm, 'systemctl', 'start', 'mooring-controller')
   t.ok(await ready(vm), 'what root restored is the service user’s')
   t.equal(await said(vm, 'mooring-controller', 'pin', ...config), pin, 'the same controller to its VMs')

@@ -73,10 +73,12 @@ t.test('installed, configured, upgraded, downgraded, removed, purged', async (t)
   await vm.powerOn()
   await vm.booted()
 
-  const installed = await said(vm, 'dpkg', '--install', deb('0.9.0'))
-  t.match(installed, /fill in \/etc\/mooring\/agent\.yaml/, 'with the example, it says what to do')
+  await said(vm, 'dpkg', '--install', deb('0.9.0'))
   t.equal(await stateOf(vm, 'mooring-agent', 'is-enabled'), 'enabled')
-  t.equal(await stateOf(vm, 'mooring-agent', 'is-active'), 'inactive', 'and is not started')
+  t.equal(await stateOf(vm, 'mooring-agent', 'is-active'), 'active', 'with the example, it waits inside')
+  t.equal(await stateOf(vm, 'mooring-drain', 'is-active'), 'active')
+  const journal = await vm.journal(['--unit', 'mooring-agent', '--output', 'cat'])
+  t.match(journal, /[Nn]o controller is configured/, 'and says what is missing')
   t.match(await said(vm, 'getent', 'passwd', 'istio-proxy'), /:1337:1337:/)
   t.match(await said(vm, 'mooring-agent', 'version'), '0.1.0')
 
@@ -84,7 +86,6 @@ t.test('installed, configured, upgraded, downgraded, removed, purged', async (t)
   const config = `controller:\n  url: https://127.0.0.1:9\n  pin: sha256:${'0'.repeat(64)}\npool: web\njoin:\n  method: token\n  tokenFile: /etc/mooring/token\n`
   await vm.exec('tee', ['/etc/mooring/agent.yaml'], { input: config })
   await vm.exec('tee', ['/etc/mooring/token'], { input: 'x\n' })
-  await said(vm, 'systemctl', 'start', 'mooring-agent', 'mooring-drain')
   t.equal(await stateOf(vm, 'mooring-agent', 'is-active'), 'active')
   const [agentBefore, drainBefore] = [
     await show(vm, 'mooring-agent', 'MainPID'),
