@@ -7,7 +7,7 @@ export type Command =
   | { readonly name: 'enrol'; readonly config: string | undefined; readonly json: boolean }
   | { readonly name: 'pin'; readonly config: string | undefined; readonly json: boolean }
   | {
-      readonly name: 'rotate-ca'
+      readonly name: 'rotate-ca' | 'rotate-root'
       readonly config: string | undefined
       readonly json: boolean
       readonly finish: boolean
@@ -34,6 +34,8 @@ export const usage = `mooring-controller: brings virtual machines into an Istio 
   mooring-controller pin [--config FILE] [--json]     the pin and the CA file that agents trust
   mooring-controller rotate-ca [--finish]             another authority, beside the present one until --finish;
                                                       both take effect when the controller starts again
+  mooring-controller rotate-root [--finish]           another root of the mesh, one step each time; it may run
+                                                      meanwhile, and follows
   mooring-controller backup [--config FILE] --out FILE
                                                       database and keys into one file, which is secret; it may run
                                                       meanwhile
@@ -65,6 +67,7 @@ export function parseCommand(argv: readonly string[]): Command {
     case 'pin':
       return { name, config: values.config, json: values.json ?? false }
     case 'rotate-ca':
+    case 'rotate-root':
       return { name, config: values.config, json: values.json ?? false, finish: values.finish ?? false }
     case 'backup':
       if (values.out === undefined)

@@ -14,6 +14,7 @@ import { createController } from './controller.ts'
 import { isEffectName } from './effects.ts'
 import { createStandaloneMesh } from './mesh/standalone/standalone.ts'
 import { createAuthority } from './pki/authority.ts'
+import { finishRootRotation, rotateRoot } from './pki/root-rotation.ts'
 import { finishRotation, rotateAuthority } from './pki/rotation.ts'
 import { openDatabase } from './store/database.ts'
 import { createSqliteStore } from './store/sqlite.ts'
@@ -36,6 +37,8 @@ async function main(argv: readonly string[]): Promise<number> {
       return pin(command, await configOf(command))
     case 'rotate-ca':
       return rotateCa(command, await configOf(command))
+    case 'rotate-root':
+      return rotateMeshRoot(command, await configOf(command))
     case 'backup': {
       const { dataDir } = await configOf(command)
       await backUp(resolve(command.out), { dataDir, clock: systemClock, version: version() })
@@ -164,6 +167,33 @@ async function rotateCa(
   try {
     const vms = (await store.list('vm')).map(({ value }) => value)
     say(command, { ...(await finishRotation(deps, vms)) })
+    return exitCodes.ok
+  } finally {
+    await store.close()
+  }
+}
+
+async function rotateMeshRoot(
+  command: { readonly json: boolean; readonly finish: boolean },
+  config: Config,
+): Promise<number> {
+  const deps = {
+    folder: join(config.dataDir, 'mesh', 'ca'),
+    trustDomain: config.mesh.trustDomain,
+    certificateTtlSeconds: config.certificates.workloadTtlSeconds,
+    clock: systemClock,
+  }
+  if (command.finish) {
+    say(command, { ...(await finishRootRotation(deps)) })
+    return exitCodes.ok
+  }
+  const store = createSqliteStore({
+    database: openDatabase({ file: join(config.dataDir, 'controller.sqlite') }),
+    log: silentLog,
+  })
+  try {
+    const vms = (await store.list('vm')).map(({ value }) => value)
+    say(command, { ...(await rotateRoot(deps, vms)) })
     return exitCodes.ok
   } finally {
     await store.close()

@@ -132,7 +132,7 @@ function isHeld(held: Held, wanted: IstioObject): boolean {
 }
 
 function wantedRecord(situation: Situation, phase: Phase, entry: EntryFinding): VmRecord {
-  const { record, session, hearing, terms, instance, now } = situation
+  const { record, session, hearing, terms, revision, trust, instance, now } = situation
   const { drain: _, sidecarVersion, update, restart, ...rest } = record
   const { revoked } = record
   const status = session?.status
@@ -159,6 +159,7 @@ function wantedRecord(situation: Situation, phase: Phase, entry: EntryFinding): 
     ...(sidecar !== undefined && { sidecarVersion: printable(sidecar) }),
     sidecarRestarts: status?.sidecarRestarts ?? record.sidecarRestarts,
     bundleRevision: status?.bundleRevision ?? record.bundleRevision,
+    ...(status?.bundleRevision === revision && revision !== '' && { trust }),
     facts: session?.facts ?? record.facts,
   }
 }

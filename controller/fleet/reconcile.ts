@@ -7,6 +7,7 @@ import type { Effects } from '../effects.ts'
 import { bundleRevision } from '../mesh/bundle.ts'
 import type { Mesh, ObjectRef } from '../mesh/mesh.ts'
 import { evictionPolicy, refOf, workloadEntry } from '../mesh/objects.ts'
+import { trustDigest } from '../pki/mesh-roots.ts'
 import type { VmRecord } from '../store/records.ts'
 import type { ResourceStore } from '../store/resource-store.ts'
 import type { Chronicle } from './chronicle.ts'
@@ -100,6 +101,7 @@ export function createReconcile(deps: ReconcileDeps): Reconcile {
         session === undefined || pool === undefined
           ? ''
           : bundleRevision({ vm, record, pool, poolName: record.pool, facts: mesh.facts() }),
+      trust: trustDigest(mesh.facts().rootCertificates),
       instance: deps.instance,
       now: clock.now(),
     }

@@ -34,6 +34,8 @@ export interface Situation {
   readonly hearing: Hearing
   /** The revision of the bundle that it should have. */
   readonly revision: string
+  /** `trustDigest` of the roots in that bundle. */
+  readonly trust: string
   /** Name of this controller. */
   readonly instance: string
   readonly now: number

@@ -1,13 +1,22 @@
-import { createPublicKey, generateKeyPair, randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
-import forge from 'node-forge'
 import type { Clock } from '../../shared/clock.ts'
-import { errorText, MooringError } from '../../shared/errors.ts'
+import { writeAtomic } from '../store/atomic-file.ts'
+import {
+  intermediateLifeMs,
+  issuedBy,
+  type MeshPair,
+  makeIntermediate,
+  makeRoot,
+  meshPem,
+  placeFolder,
+  readMeshPair,
+  rootFiles,
+} from './mesh-pair.ts'
+import { type MeshRoots, readMeshRoots, readServedRoots, rootPlaces, trustDigest } from './mesh-roots.ts'
 
 export interface MeshRootDeps {
-  /** Folder that holds both parts; nothing else may be in it. */
+  /** Folder that holds all parts; nothing else may be in it. */
   readonly folder: string
   readonly trustDomain: string
   readonly clock: Clock
@@ -15,24 +24,21 @@ export interface MeshRootDeps {
 
 /** The mesh's certificate authority: a root whose key rests, and an intermediate with which istiod signs. */
 export interface MeshRoot {
-  /** PEM: what workloads trust. */
+  /** PEM: what workloads trust; two while the root rotates. */
   readonly rootCertificates: string
   /** Folder in the form of istiod's ROOT_CA_DIR (istio pilot/pkg/bootstrap/istio_ca.go). */
   readonly istiodFolder: string
   /** Unix milliseconds: the end of the intermediate. */
   readonly notAfter: number
-  /** Makes a new intermediate when the present one is past half its life; true if it did: restart istiod. */
+  /**
+   * Follows a rotation of the root, and makes a new intermediate when the present one is past half its life; true
+   * if istiod's folder changed: restart istiod.
+   */
   renew(): Promise<boolean>
+  /** Notes that istiod serves what is in its folder; `root-rotation.ts` counts from then. */
+  served(): Promise<void>
 }
 
-const day = 86_400_000
-const rootLifeMs = 3650 * day
-const intermediateLifeMs = 730 * day
-/** Certificates count from a little before, for clocks that are slow. */
-const skewMs = 5 * 60_000
-const keyBits = { root: 3072, intermediate: 2048 } as const
-
-const rootFiles = { key: 'root-key.pem', certificate: 'root-cert.pem' } as const
 /** Names that istiod looks for (istio security/pkg/pki/ca/ca.go). */
 const istiodFiles = {
   certificate: 'ca-cert.pem',
@@ -40,6 +46,7 @@ const istiodFiles = {
   chain: 'cert-chain.pem',
   root: 'root-cert.pem',
 } as const
+const istiodPlace = 'istiod'
 
 /**
  * Loads the mesh's authority, or makes it at the first start. Each set of files is made in a folder of its
@@ -47,197 +54,77 @@ const istiodFiles = {
  */
 export async function createMeshRoot(deps: MeshRootDeps): Promise<MeshRoot> {
   const { folder, clock } = deps
-  const rootFolder = join(folder, 'root')
-  const istiodFolder = join(folder, 'istiod')
+  const istiodFolder = join(folder, istiodPlace)
   await mkdir(folder, { recursive: true, mode: 0o700 })
   for (const name of await readdir(folder)) {
     if (name.startsWith('.making-')) await rm(join(folder, name), { recursive: true, force: true })
   }
+  let roots = (await readMeshRoots(folder)) ?? (await first())
+  let intermediate = await readMeshPair(istiodFolder, istiodFiles)
+  await follow()
 
-  const root = (await readPair(rootFolder, rootFiles)) ?? (await makeRoot())
-  let intermediate = await readPair(istiodFolder, istiodFiles)
-  if (intermediate === undefined || !issuedBy(intermediate.certificate, root.certificate)) {
-    intermediate = await makeIntermediate()
-  }
-  let notAfter = intermediate.certificate.validity.notAfter.getTime()
-
-  async function makeRoot(): Promise<Pair> {
-    const keys = await rsaKeys(keyBits.root)
-    const certificate = certify({
-      subject: authorityName('root'),
-      issuer: undefined,
-      publicKey: keys.publicKey,
-      signingKey: keys.privateKey,
-      notBefore: clock.now() - skewMs,
-      notAfter: clock.now() + rootLifeMs,
-      pathLength: undefined,
+  async function first(): Promise<MeshRoots> {
+    const current = await makeRoot(deps)
+    const certificate = meshPem(current.certificate)
+    await placeFolder(folder, rootPlaces.current, {
+      [rootFiles.key]: current.keyPem,
+      [rootFiles.certificate]: certificate,
     })
-    await place(rootFolder, { [rootFiles.key]: keys.pem, [rootFiles.certificate]: pem(certificate) })
-    return { key: keys.privateKey, certificate }
+    return { current, next: undefined, before: undefined, trusted: certificate }
   }
 
-  async function makeIntermediate(): Promise<Pair> {
-    const keys = await rsaKeys(keyBits.intermediate)
-    const certificate = certify({
-      subject: authorityName('intermediate'),
-      issuer: root.certificate,
-      publicKey: keys.publicKey,
-      signingKey: root.key,
-      notBefore: clock.now() - skewMs,
-      notAfter: Math.min(clock.now() + intermediateLifeMs, root.certificate.validity.notAfter.getTime()),
-      pathLength: 0,
+  /** Makes istiod's folder what the roots ask for; true when it was not. */
+  async function follow(): Promise<boolean> {
+    const { current, trusted } = roots
+    const isIssued = intermediate !== undefined && issuedBy(intermediate.certificate, current.certificate)
+    if (isIssued && (await trustedByIstiod()) === trusted) return false
+    await equip(isIssued && intermediate !== undefined ? intermediate : await makeIntermediate(current, deps))
+    return true
+  }
+
+  async function equip(pair: MeshPair): Promise<void> {
+    const { current, trusted } = roots
+    const certificate = meshPem(pair.certificate)
+    await placeFolder(folder, istiodPlace, {
+      [istiodFiles.certificate]: certificate,
+      [istiodFiles.key]: pair.keyPem,
+      [istiodFiles.chain]: `${certificate}${meshPem(current.certificate)}`,
+      // What istiod and every certificate that it gives out trust (istio security/pkg/server/ca/server.go).
+      [istiodFiles.root]: trusted,
     })
-    await place(istiodFolder, {
-      [istiodFiles.certificate]: pem(certificate),
-      [istiodFiles.key]: keys.pem,
-      [istiodFiles.chain]: `${pem(certificate)}${pem(root.certificate)}`,
-      [istiodFiles.root]: pem(root.certificate),
-    })
-    return { key: keys.privateKey, certificate }
+    intermediate = pair
   }
 
-  function authorityName(role: string): forge.pki.CertificateField[] {
-    return [
-      { name: 'organizationName', value: deps.trustDomain },
-      { name: 'commonName', value: `Mooring mesh ${role} ${randomBytes(4).toString('hex')}` },
-    ]
+  async function trustedByIstiod(): Promise<string | undefined> {
+    return readFile(join(istiodFolder, istiodFiles.root), 'utf8').catch(() => undefined)
   }
 
-  /** Puts a folder with `files` where `target` is, all of it or nothing. */
-  async function place(target: string, files: Readonly<Record<string, string>>): Promise<void> {
-    const made = join(folder, `.making-${randomBytes(8).toString('hex')}`)
-    await mkdir(made, { mode: 0o700 })
-    for (const [name, content] of Object.entries(files)) {
-      await writeFile(join(made, name), content, { mode: 0o600, flag: 'wx', flush: true })
-    }
-    await sync(made)
-    // A folder is replaced by two renames; between them there is none, and the next start makes it again.
-    await rename(target, `${made}-old`).catch(ignoreMissing)
-    await rename(made, target)
-    await rm(`${made}-old`, { recursive: true, force: true })
-    await sync(folder)
-  }
+  const notAfter = () => intermediate?.certificate.validity.notAfter.getTime() ?? 0
 
   return {
-    rootCertificates: pem(root.certificate),
     istiodFolder,
+    get rootCertificates() {
+      return roots.trusted
+    },
     get notAfter() {
-      return notAfter
+      return notAfter()
     },
     async renew() {
-      if (notAfter - clock.now() > intermediateLifeMs / 2) return false
-      const before = notAfter
-      notAfter = (await makeIntermediate()).certificate.validity.notAfter.getTime()
+      roots = (await readMeshRoots(folder)) ?? roots
+      if (await follow()) return true
+      if (notAfter() - clock.now() > intermediateLifeMs / 2) return false
+      const before = notAfter()
+      await equip(await makeIntermediate(roots.current, deps))
       // Near the root's own end a new intermediate would live no longer than the old.
-      return notAfter > before
+      return notAfter() > before
+    },
+    async served() {
+      const signer = trustDigest(meshPem(roots.current.certificate))
+      const trusted = trustDigest(roots.trusted)
+      const known = await readServedRoots(folder)
+      if (known?.signer === signer && known.trusted === trusted) return
+      const note = { signer, trusted, since: clock.now() }
+      await writeAtomic(join(folder, rootPlaces.served), `${JSON.stringify(note)}\n`, 0o600)
     },
   }
-}
-
-interface Pair {
-  readonly key: forge.pki.rsa.PrivateKey
-  readonly certificate: forge.pki.Certificate
-}
-
-async function readPair(
-  folder: string,
-  names: { readonly key: string; readonly certificate: string },
-): Promise<Pair | undefined> {
-  const [keyFile, certificateFile] = [join(folder, names.key), join(folder, names.certificate)]
-  try {
-    const [keyText, certificateText] = await Promise.all([
-      readFile(keyFile, 'utf8'),
-      readFile(certificateFile, 'utf8'),
-    ])
-    const spki = (text: string) => createPublicKey(text).export({ type: 'spki', format: 'der' })
-    if (!spki(keyText).equals(spki(certificateText))) {
-      throw new MooringError('STORE_UNREADABLE', { detail: 'key and certificate do not belong together' })
-    }
-    return {
-      key: forge.pki.privateKeyFromPem(keyText),
-      certificate: forge.pki.certificateFromPem(certificateText),
-    }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new MooringError('STORE_UNREADABLE', { detail: `${folder}: ${errorText(error)}`, cause: error })
-  }
-}
-
-/** By node:crypto, outside the event loop and some hundred times as fast as node-forge. */
-async function rsaKeys(bits: number): Promise<{
-  readonly pem: string
-  readonly privateKey: forge.pki.rsa.PrivateKey
-  readonly publicKey: forge.pki.rsa.PublicKey
-}> {
-  const { privateKey, publicKey } = await promisify(generateKeyPair)('rsa', {
-    modulusLength: bits,
-    privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-  })
-  return {
-    pem: privateKey,
-    privateKey: forge.pki.privateKeyFromPem(privateKey),
-    publicKey: forge.pki.publicKeyFromPem(publicKey) as forge.pki.rsa.PublicKey,
-  }
-}
-
-function certify(request: {
-  readonly subject: forge.pki.CertificateField[]
-  /** Undefined: signs itself. */
-  readonly issuer: forge.pki.Certificate | undefined
-  readonly publicKey: forge.pki.rsa.PublicKey
-  readonly signingKey: forge.pki.rsa.PrivateKey
-  readonly notBefore: number
-  readonly notAfter: number
-  readonly pathLength: number | undefined
-}): forge.pki.Certificate {
-  const { issuer, pathLength } = request
-  const certificate = forge.pki.createCertificate()
-  certificate.publicKey = request.publicKey
-  certificate.serialNumber = `01${randomBytes(15).toString('hex')}`
-  certificate.validity.notBefore = new Date(request.notBefore)
-  certificate.validity.notAfter = new Date(request.notAfter)
-  certificate.setSubject(request.subject)
-  certificate.setIssuer(issuer?.subject.attributes ?? request.subject)
-  certificate.setExtensions([
-    {
-      name: 'basicConstraints',
-      cA: true,
-      critical: true,
-      ...(pathLength !== undefined && { pathLenConstraint: pathLength }),
-    },
-    { name: 'keyUsage', keyCertSign: true, cRLSign: true, critical: true },
-    { name: 'subjectKeyIdentifier' },
-    {
-      name: 'authorityKeyIdentifier',
-      keyIdentifier: (issuer ?? certificate).generateSubjectKeyIdentifier().getBytes(),
-    },
-  ])
-  certificate.sign(request.signingKey, forge.md.sha256.create())
-  return certificate
-}
-
-function issuedBy(certificate: forge.pki.Certificate, root: forge.pki.Certificate): boolean {
-  try {
-    return certificate.isIssuer(root) && root.verify(certificate)
-  } catch {
-    return false
-  }
-}
-
-function pem(certificate: forge.pki.Certificate): string {
-  return forge.pki.certificateToPem(certificate).replaceAll('\r\n', '\n')
-}
-
-async function sync(folder: string): Promise<void> {
-  const handle = await open(folder)
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
-function ignoreMissing(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'ENOENT') throw error
 }

@@ -1,5 +1,7 @@
+import 'reflect-metadata'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { BasicConstraintsExtension } from '@peculiar/x509'
 import type { Clock } from '../../shared/clock.ts'
 import { MooringError } from '../../shared/errors.ts'
 import { hasEntry } from '../../shared/lifecycle.ts'
@@ -31,6 +33,11 @@ export async function rotateAuthority({ folder, clock }: RotationDeps): Promise<
     throw new MooringError('NOT_FOUND', { detail: `${currentFile}: it was never started` })
   if (await isRotating(folder)) {
     throw new MooringError('CONFLICT', { detail: 'a rotation lasts already; finish it first' })
+  }
+  if (current.certificate.getExtension(BasicConstraintsExtension)?.pathLength === 0) {
+    throw new MooringError('CONFLICT', {
+      detail: `this authority was made by an earlier version and may certify no other. Put ${currentFile} aside and start the controller: it makes a new one. Agents and the CLI trust that only when they are given its pin (mooring-controller pin); certificates that agents hold are renewed by a new join`,
+    })
   }
   const next = await makePair(clock)
   const successor = await certifySuccessor(current, next.certificate, clock)

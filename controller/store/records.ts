@@ -105,5 +105,7 @@ export interface VmRecord {
   readonly sidecarVersion?: string
   readonly sidecarRestarts: number
   readonly bundleRevision: string
+  /** `trustDigest` of the mesh's roots that it was last known to trust. */
+  readonly trust?: string
   readonly facts: Readonly<Record<string, string>>
 }

@@ -59,7 +59,6 @@ export interface StandaloneMeshDeps {
 /** The name in istiod's certificate; sidecars check it, whatever address they dial. */
 const istiodHost = 'istiod.istio-system.svc'
 const folderLookMs = 10_000
-const rootCheckMs = 3_600_000
 /** An istiod that has not answered for so long hangs. */
 const silentMs = 30_000
 const retryMs = 500
@@ -146,6 +145,7 @@ export async function createStandaloneMesh(deps: StandaloneMeshDeps): Promise<Me
       await watch.taken(sentinelRef, ended)
       gate.deny(evictedAddresses(folder.written()))
       await gate.open(ports.secure)
+      await root.served()
       gateFault = undefined
       log.info('gate opened', { objects: folder.written().length })
       served()
@@ -181,7 +181,7 @@ export async function createStandaloneMesh(deps: StandaloneMeshDeps): Promise<Me
   }
 
   async function follow({ ended }: IstiodRun): Promise<void> {
-    let [lookedAt, rootAt] = [0, 0]
+    let lookedAt = 0
     for (;;) {
       await clock.sleep(await watch.check(ended), ended)
       if (watch.silentFor() > silentMs) {
@@ -192,10 +192,11 @@ export async function createStandaloneMesh(deps: StandaloneMeshDeps): Promise<Me
       if (clock.now() - lookedAt > folderLookMs) {
         lookedAt = clock.now()
         foreign = (await folder.look()).foreign
-      }
-      if (clock.now() - rootAt > rootCheckMs) {
-        rootAt = clock.now()
-        if (await root.renew()) istiod.restart()
+        if (await root.renew()) {
+          log.info('istiod is started again for another certificate of its own', {})
+          istiod.restart()
+          return
+        }
       }
     }
   }

@@ -88,6 +88,7 @@ export function situation(changes: Partial<Situation> = {}): Situation {
     session: undefined,
     hearing: { state: 'waiting', lastHeard: 0 },
     revision: 'r1',
+    trust: 'roots',
     instance: 'controller-1',
     now,
     ...changes,

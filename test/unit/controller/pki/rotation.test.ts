@@ -1,9 +1,18 @@
-import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import 'reflect-metadata'
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  webcrypto,
+  X509Certificate,
+} from 'node:crypto'
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { BasicConstraintsExtension, X509CertificateGenerator } from '@peculiar/x509'
 import t from 'tap'
 import { authorityFiles, createAuthority } from '../../../../controller/pki/authority.ts'
+import { authorityAlgorithm, pemOf } from '../../../../controller/pki/authority-pair.ts'
 import { finishRotation, rotateAuthority } from '../../../../controller/pki/rotation.ts'
 import { createServerCertificate } from '../../../../controller/pki/server-certificate.ts'
 import { silentLog } from '../../../../shared/log.ts'
@@ -103,4 +112,27 @@ t.test('a rotation that was cut short counts as none, and can be begun again', a
 t.test('what was never started has nothing to rotate', async (t) => {
   const { clock } = await setUp(t)
   await t.rejects(rotateAuthority({ folder: '/no/such/folder', clock }), { code: 'NOT_FOUND' })
+})
+
+t.test('an authority that may certify no other is known, and left as it is', async (t) => {
+  const { deps, before } = await setUp(t)
+  const path = join(deps.folder, authorityFiles.current)
+  const keys = await webcrypto.subtle.generateKey(authorityAlgorithm, true, ['sign', 'verify'])
+  const der = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey))
+  const keyPem = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }).export({
+    type: 'pkcs8',
+    format: 'pem',
+  })
+  const old = await X509CertificateGenerator.createSelfSigned({
+    name: 'CN=made by an earlier version',
+    keys,
+    signingAlgorithm: authorityAlgorithm,
+    extensions: [new BasicConstraintsExtension(true, 0, true)],
+  })
+  const text = `${keyPem}${pemOf(old)}`
+  writeFileSync(path, text)
+  await t.rejects(rotateAuthority(deps), { code: 'CONFLICT', detail: /earlier version.*Put .* aside/ })
+  t.equal(readFileSync(path, 'utf8'), text)
+  t.notOk(existsSync(join(deps.folder, authorityFiles.before)))
+  t.not((await createAuthority(deps)).pin, before.pin, 'it serves on as it did')
 })
