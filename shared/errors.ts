@@ -40,6 +40,12 @@ export const errorCatalogue = {
     'The resource was changed by somebody else meanwhile',
     'Read it again and repeat the change.',
   ),
+  TOO_EARLY: entry(
+    409,
+    true,
+    'What has to come first is not done yet',
+    'Wait for what the detail names, and repeat it; nothing was changed.',
+  ),
   UNAVAILABLE: entry(
     503,
     true,

@@ -36,7 +36,7 @@ const slackMs = 5 * 60_000
 
 /**
  * Takes a rotation of the root one step further: another root that is trusted beside the present one, and, when all
- * VMs trust both, certificates under it. A running controller follows by itself. Throws `CONFLICT` while it is too
+ * VMs trust both, certificates under it. A running controller follows by itself. Throws `TOO_EARLY` while it is too
  * early for the next step; repeated, it changes nothing more.
  */
 export async function rotateRoot(deps: RootRotationDeps, vms: Iterable<VmRecord>): Promise<RootRotation> {
@@ -64,7 +64,7 @@ export async function rotateRoot(deps: RootRotationDeps, vms: Iterable<VmRecord>
   return signing()
 }
 
-/** Drops the old root. Throws `CONFLICT` while certificates of it may be valid, and `NOT_FOUND` when there is none. */
+/** Drops the old root. Throws `TOO_EARLY` while certificates of it may be valid, and `NOT_FOUND` when there is none. */
 export async function finishRootRotation(deps: RootRotationDeps): Promise<RootRotation> {
   const { folder, clock } = deps
   const roots = await rootsIn(folder)
@@ -103,5 +103,5 @@ function signing(): RootRotation {
 }
 
 function tooEarly(detail: string): MooringError {
-  return new MooringError('CONFLICT', { detail })
+  return new MooringError('TOO_EARLY', { detail })
 }

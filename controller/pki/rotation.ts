@@ -48,7 +48,7 @@ export async function rotateAuthority({ folder, clock }: RotationDeps): Promise<
 }
 
 /**
- * Forgets the authority before the present one, from the controller's next start. Throws `CONFLICT` while VMs
+ * Forgets the authority before the present one, from the controller's next start. Throws `TOO_EARLY` while VMs
  * hold a certificate of it, which end by themselves within `certificates.agentTtlSeconds`.
  */
 export async function finishRotation(
@@ -64,7 +64,7 @@ export async function finishRotation(
   const holders = holdersOfOthers(vms, pin, clock.now())
   if (holders.length > 0) {
     const until = Math.max(...holders.map((vm) => vm.certificateExpiresAt))
-    throw new MooringError('CONFLICT', {
+    throw new MooringError('TOO_EARLY', {
       detail: `${holders.length} VMs hold a certificate of the old authority, the last until ${new Date(until).toISOString()}`,
     })
   }

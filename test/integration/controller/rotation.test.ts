@@ -63,7 +63,7 @@ t.test(
       [pin, pin],
     )
     const behind = records.map((record) => ({ ...record, certificateIssuer: old.pin }))
-    await t.rejects(finishRotation(deps, behind), { code: 'CONFLICT' })
+    await t.rejects(finishRotation(deps, behind), { code: 'TOO_EARLY' })
     await finishRotation(deps, records)
     house = await house.restart()
     t.equal(blocks(house.announcement.ca).length, 1)

@@ -49,17 +49,17 @@ t.test('the root is changed in three steps, each of which waits for what came be
   t.ok(new X509Certificate(intermediate).checkIssued(new X509Certificate(old)), 'and signs as before')
 
   await t.rejects(rotateRoot(deps, [vm(trustDigest(both)), vm(oldTrust), vm(undefined)]), {
-    code: 'CONFLICT',
+    code: 'TOO_EARLY',
     detail: '2 VMs do not trust both roots yet',
   })
   const trusting = [vm(trustDigest(both)), vm(oldTrust, 'lost'), vm(oldTrust, 'left')]
-  await t.rejects(rotateRoot(deps, trusting), { code: 'CONFLICT', detail: /istiod does not trust both/ })
+  await t.rejects(rotateRoot(deps, trusting), { code: 'TOO_EARLY', detail: /istiod does not trust both/ })
   await root.served()
-  await t.rejects(finishRootRotation(deps), { code: 'CONFLICT', detail: /rotate-root comes first/ })
+  await t.rejects(finishRootRotation(deps), { code: 'TOO_EARLY', detail: /rotate-root comes first/ })
 
   t.match(await rotateRoot(deps, trusting), { stage: 'sign' })
   t.match(await rotateRoot(deps, []), { stage: 'sign' }, 'repeated, it changes nothing')
-  await t.rejects(finishRootRotation(deps), { code: 'CONFLICT', detail: /does not sign under the new root/ })
+  await t.rejects(finishRootRotation(deps), { code: 'TOO_EARLY', detail: /does not sign under the new root/ })
   t.equal(await root.renew(), true, 'istiod is to sign under the new root')
   t.equal(root.rootCertificates, both, 'nobody has to be told anything')
   const [, next] = certificates(both)
@@ -67,7 +67,7 @@ t.test('the root is changed in three steps, each of which waits for what came be
   t.ok(next !== undefined && signer.checkIssued(next) && signer.verify(next.publicKey))
   await root.served()
   clock.advance(hourSeconds * 1000)
-  await t.rejects(finishRootRotation(deps), { code: 'CONFLICT', detail: /may be valid until/ })
+  await t.rejects(finishRootRotation(deps), { code: 'TOO_EARLY', detail: /may be valid until/ })
   clock.advance(5 * 60_000)
 
   t.same(await finishRootRotation(deps), { stage: 'done', next: 'nothing' })

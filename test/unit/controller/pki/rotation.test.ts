@@ -79,8 +79,8 @@ t.test('one at a time, and it ends when nobody holds a certificate of the old on
       certificateExpiresAt: clock.now() + 60_000,
       ...(certificateIssuer && { certificateIssuer }),
     })
-  await t.rejects(finishRotation(deps, [vm(pin), vm(before.pin)]), { code: 'CONFLICT', detail: /^1 VMs/ })
-  await t.rejects(finishRotation(deps, [vm(undefined)]), { code: 'CONFLICT' }, 'of whom it is not known')
+  await t.rejects(finishRotation(deps, [vm(pin), vm(before.pin)]), { code: 'TOO_EARLY', detail: /^1 VMs/ })
+  await t.rejects(finishRotation(deps, [vm(undefined)]), { code: 'TOO_EARLY' }, 'of whom it is not known')
   t.equal((await createAuthority(deps)).pinBefore, before.pin, 'a refusal changes nothing')
   await finishRotation(deps, [vm(pin), vm(before.pin, 'left')])
   const after = await createAuthority(deps)
