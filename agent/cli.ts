@@ -44,7 +44,8 @@ Usage: mooring-agent COMMAND [options]
   join             join only: print the VM's id and exit; tells an agent that left to come back
   status           what the running agent knows
   drain            take no new requests, finish the open ones, stay drained
-  leave            drain, stop the sidecar and be gone from the mesh; the agent stays
+  leave            drain, stop the sidecar and be gone from the mesh; the agent stays.
+                   Where no agent runs, the command does it by itself
   doctor           look for what is wrong on this machine, and say how to mend it
   render           show the files and rules that the agent would write; secrets are masked
   version          print the version

@@ -9,7 +9,9 @@ import { describeError, exitCodeOf, exitCodes, helpText, type Invocation, parseC
 import { doctorChecks } from './commands/checks.ts'
 import { diagnose, findingsText, isWell } from './commands/doctor.ts'
 import { joinOnly } from './commands/join.ts'
-import { readBundle, rendering, renderingText } from './commands/render.ts'
+import { leaveOnce } from './commands/leave.ts'
+import { bundleToRender, rendering, renderingText } from './commands/render.ts'
+import type { RunningAgent } from './commands/run.ts'
 import { readStatusView, statusText } from './commands/status.ts'
 import { type AgentConfig, readConfig } from './config.ts'
 import type { ConfigLayer } from './config-layers.ts'
@@ -19,7 +21,6 @@ import { readConfigFiles } from './host/config-files.ts'
 import { datagramVariables, inheritedDatagram } from './host/datagram.ts'
 import { exec } from './host/exec.ts'
 import { machineArch, machineFacts } from './host/facts.ts'
-import { readBounded } from './host/files.ts'
 import { takeHanded } from './host/handed-config.ts'
 import { createJournalWriter, isJournal } from './host/journal.ts'
 import { takeLock } from './host/lock.ts'
@@ -28,12 +29,12 @@ import { createNotify, watchdogMs } from './host/notify.ts'
 import { type AgentPaths, agentPaths, configPath } from './host/paths.ts'
 import { readMachineFacts } from './host/self.ts'
 import { createSignOfLife } from './host/sign-of-life.ts'
-import { askLocal, type LocalRequest, serveLocal } from './host/socket.ts'
+import { askLocal, serveLocal } from './host/socket.ts'
 import { askStopIntent } from './host/stop-intent.ts'
 import { claimState } from './join/claim.ts'
 import { createLink } from './link.ts'
 import { createObstacles } from './obstacles.ts'
-import { createResident } from './resident.ts'
+import { createResident, type ResidentDeps } from './resident.ts'
 import { watchSignals } from './shutdown/signals.ts'
 import { sidecarPaths, sidecarUser } from './sidecar/paths.ts'
 import { createProcessTable } from './sidecar/process-table.ts'
@@ -75,10 +76,9 @@ async function main(invocation: Invocation): Promise<number> {
     case 'status':
       return status(invocation)
     case 'drain':
+      return print(`${JSON.stringify(await ask(await settingOf(invocation), 'drain', invocation))}\n`)
     case 'leave':
-      return print(
-        `${await ask(invocation, { kind: invocation.command, reason: invocation.reason }, patientMs)}\n`,
-      )
+      return leave(invocation)
     case 'doctor':
       return doctor(invocation)
     case 'render':
@@ -122,24 +122,12 @@ async function run(invocation: Invocation): Promise<number> {
     unlock = await obstacles.pass(() => takeLock({ path: paths.lock, pid: process.pid, processes }))
     const store = await obstacles.pass(() => openState({ path: paths.stateFile, log }))
     name(() => store.current()?.identity?.vm)
-    const { effects, link, bootId } = await linkOf(config, paths, store, log)
+    const linked = await linkOf(config, paths, store, log)
     const mark = await readMachineMark(paths.root)
-    await obstacles.pass(() => claimState({ store, mark, clock, effects, log }))
-    const addresses = createControllerAddresses(config.controller.url.hostname, clock)
-    const resident = createResident({
-      ...{ config, store, link, processes, bootId, agentVersion, signals, clock, effects, log },
-      folders: paths,
-      host: { uid: process.getuid?.() ?? -1, platform: process.platform, arch: machineArch() },
-      captureFacts: () => captureFacts(addresses.current),
-      machineFacts: (signal) => readMachineFacts(exec, ownCommand(), signal),
-      over: over.signal,
-      supervisor: await chooseSupervisor({
-        wanted: config.supervisor,
-        root: paths.root,
-        state: config.state,
-      }),
-      sign,
-      tell: notify.status,
+    await obstacles.pass(() => claimState({ store, mark, clock, effects: linked.effects, log }))
+    const resident = await residentOf({
+      ...{ config, paths, store, processes, signals, log, sign, ...linked },
+      ...{ over: over.signal, tell: notify.status },
     })
     const local = await serveLocal(paths.socket, resident.answer)
     log.info('agent started', {
@@ -158,6 +146,63 @@ async function run(invocation: Invocation): Promise<number> {
     // It was asked to end before it could start.
     if (asked.aborted && error === asked.reason) return exitCodes.ok
     throw error
+  } finally {
+    over.abort()
+    signals.close()
+    await unlock()
+  }
+}
+
+type ResidentParts = Omit<
+  ResidentDeps,
+  'agentVersion' | 'captureFacts' | 'clock' | 'folders' | 'host' | 'machineFacts' | 'supervisor'
+>
+
+/** The agent on this machine. */
+async function residentOf({ paths, ...parts }: ResidentParts & Setting): Promise<RunningAgent> {
+  const { controller, state, supervisor: wanted } = parts.config
+  const addresses = createControllerAddresses(controller.url.hostname, clock)
+  return createResident({
+    ...{ ...parts, agentVersion, clock, folders: paths },
+    host: { uid: process.getuid?.() ?? -1, platform: process.platform, arch: machineArch() },
+    captureFacts: () => captureFacts(addresses.current),
+    machineFacts: (signal) => readMachineFacts(exec, ownCommand(), signal),
+    supervisor: await chooseSupervisor({ wanted, root: paths.root, state }),
+  })
+}
+
+async function leave(invocation: Invocation): Promise<number> {
+  const setting = await settingOf(invocation)
+  const done = await leaveOnce({
+    ask: () => ask(setting, 'leave', invocation),
+    state: () => peekState(setting.paths.stateFile),
+    alone: async () => ({ result: await leaveAlone(setting, invocation) }),
+    clock,
+  })
+  return print(`${JSON.stringify(done)}\n`)
+}
+
+/** Takes this VM out of the mesh in place of the agent, which does not run. */
+async function leaveAlone({ config, paths }: Setting, invocation: Invocation): Promise<string> {
+  if (process.getuid?.() === 0) process.setgid?.(sidecarUser.gid)
+  const log = createLog({ level: invocation.logLevel ?? config.log.level })
+  const signals = watchSignals(process)
+  const processes = createProcessTable('/proc')
+  const over = new AbortController()
+  const unlock = await takeLock({ path: paths.lock, pid: process.pid, processes })
+  try {
+    const store = await openState({ path: paths.stateFile, log })
+    const linked = await linkOf(config, paths, store, log)
+    const mark = await readMachineMark(paths.root)
+    // A copy of another VM's disk must not take that VM out.
+    await claimState({ store, mark, clock, effects: linked.effects, log })
+    const sign: ResidentDeps['sign'] = { mark() {}, during: (work) => work }
+    const resident = await residentOf({
+      ...{ config, paths, store, processes, signals, log, sign, ...linked },
+      ...{ over: over.signal, tell() {} },
+    })
+    log.warn('no agent runs: this command takes the VM out of the mesh')
+    return await resident.leave(invocation.reason)
   } finally {
     over.abort()
     signals.close()
@@ -213,9 +258,8 @@ async function status(invocation: Invocation): Promise<number> {
   return print(invocation.json ? `${JSON.stringify(view, null, 2)}\n` : statusText(view))
 }
 
-async function ask(invocation: Invocation, request: LocalRequest, timeoutMs: number): Promise<string> {
-  const { paths } = await settingOf(invocation)
-  return JSON.stringify(await askLocal(paths.socket, request, timeoutMs))
+function ask({ paths }: Setting, kind: 'drain' | 'leave', { reason }: Invocation): Promise<unknown> {
+  return askLocal(paths.socket, { kind, reason }, patientMs)
 }
 
 async function doctor(invocation: Invocation): Promise<number> {
@@ -252,7 +296,7 @@ async function troubleOf(socket: string): Promise<string> {
 
 async function render(invocation: Invocation): Promise<number> {
   const { config, paths } = await settingOf(invocation)
-  const bundle = await bundleFor(invocation, paths)
+  const bundle = await bundleToRender(invocation.bundle, paths.stateFile)
   const addresses = createControllerAddresses(config.controller.url.hostname, clock)
   const rendered = rendering({
     bundle,
@@ -261,21 +305,6 @@ async function render(invocation: Invocation): Promise<number> {
     facts: await captureFacts(addresses.current),
   })
   return print(invocation.json ? `${JSON.stringify(rendered, null, 2)}\n` : renderingText(rendered))
-}
-
-async function bundleFor({ bundle: file }: Invocation, paths: AgentPaths) {
-  if (file !== undefined) {
-    const text = await readBounded(file, 1024 * 1024)
-    if (text === undefined) throw new MooringError('CONFIG_INVALID', { detail: `there is no file ${file}` })
-    return readBundle(text, file)
-  }
-  const known = (await peekState(paths.stateFile))?.bundle
-  if (known === undefined) {
-    throw new MooringError('NOT_FOUND', {
-      detail: 'this VM has no bundle yet: join first, or use --bundle FILE',
-    })
-  }
-  return known
 }
 
 async function settingOf(invocation: Invocation, handed?: readonly ConfigLayer[]): Promise<Setting> {

@@ -26,7 +26,7 @@ import type { SupervisorKind } from './sidecar/supervisor-choice.ts'
 import type { State, StateStore } from './state.ts'
 import { createStatusBoard, type StatusBoard } from './status.ts'
 import { statusLine } from './status-line.ts'
-import { createJoinTask } from './steps/join.ts'
+import { createJoinTask, hasJoined } from './steps/join.ts'
 import { createPreflightTask } from './steps/preflight.ts'
 
 export interface ResidentDeps {
@@ -102,6 +102,9 @@ export function createResident(deps: ResidentDeps): RunningAgent {
     if (board.conditions().some(({ type }) => type === 'Drained'))
       board.set('Drained', 'False', 'NotDraining')
     const joined = Promise.withResolvers<void>()
+    const known = store.current()
+    // The stream does not wait for the first steps: who is to leave at once has to say so.
+    if (known !== undefined && hasJoined(known, config.pool, link.time.now())) joined.resolve()
     const tasks: readonly Task[] = [
       createPreflightTask({
         ...host,

@@ -2,10 +2,15 @@ import { Value } from 'typebox/value'
 import { Bundle } from '../../shared/api/bundle.ts'
 import { MooringError } from '../../shared/errors.ts'
 import { type CaptureFacts, captureRules } from '../capture/rules.ts'
+import { readBounded } from '../host/files.ts'
 import { chooseArtifact, versionFolder } from '../sidecar/artifact-manifest.ts'
 import { sidecarFileList } from '../sidecar/files.ts'
 import { type SidecarPaths, sidecarFiles } from '../sidecar/paths.ts'
 import { sidecarSpec } from '../sidecar/spec.ts'
+import { peekState } from '../state.ts'
+
+/** Largest file with a bundle. */
+const maxBytes = 1024 * 1024
 
 export interface RenderInput {
   readonly bundle: Bundle
@@ -54,6 +59,19 @@ export function renderingText({ files, sidecar, capture }: Rendering): string {
       : `# traffic rules\n  ${[capture.command, ...capture.args].join(' ')}\n`,
   )
   return parts.join('\n')
+}
+
+/** The bundle of that file, or else of the state. Throws `CONFIG_INVALID` and `NOT_FOUND`. */
+export async function bundleToRender(file: string | undefined, stateFile: string): Promise<Bundle> {
+  if (file !== undefined) {
+    const text = await readBounded(file, maxBytes)
+    if (text === undefined) throw new MooringError('CONFIG_INVALID', { detail: `there is no file ${file}` })
+    return readBundle(text, file)
+  }
+  const known = (await peekState(stateFile))?.bundle
+  if (known !== undefined) return known
+  const detail = 'this VM has no bundle yet: join first, or use --bundle FILE'
+  throw new MooringError('NOT_FOUND', { detail })
 }
 
 /** A bundle from a file's text. Throws `CONFIG_INVALID`. */

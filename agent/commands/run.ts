@@ -1,9 +1,11 @@
+import type { DrainReason } from '../../shared/api/stream.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { MooringError } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
 import type { LocalRequest } from '../host/socket.ts'
 import type { Life } from '../life.ts'
 import type { Farewell } from '../shutdown/farewell.ts'
+import type { Left } from '../shutdown/leave.ts'
 import type { StateStore } from '../state.ts'
 import type { Stage, StatusBoard } from '../status.ts'
 import type { StatusView } from './status.ts'
@@ -29,6 +31,8 @@ export interface RunDeps {
 export interface RunningAgent {
   /** Resolves when the process may end. */
   run(): Promise<void>
+  /** Instead of `run`: one life that only leaves, for a VM whose agent has died. */
+  leave(reason: DrainReason): Promise<Left>
   /** What the command line asks of it. */
   answer(request: LocalRequest): Promise<unknown>
 }
@@ -90,6 +94,18 @@ export function createRunningAgent(deps: RunDeps): RunningAgent {
         if (end === 'again') await clock.sleep(Math.round(random() * returnMs), stop).catch(() => {})
         else if (end === 'left' && !stop.aborted) await idle()
       }
+    },
+    async leave(reason) {
+      const { identity, left } = store.current() ?? {}
+      if (identity === undefined || left !== undefined) {
+        await tell(false, stop)
+        return 'left'
+      }
+      life = deps.createLife()
+      const gone = life.wish({ reason, after: 'leave' })
+      await life.run(stop)
+      life = undefined
+      return gone
     },
     async answer({ kind, reason = 'operator' }) {
       switch (kind) {

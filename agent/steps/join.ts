@@ -13,18 +13,22 @@ export interface JoinTaskDeps {
   readonly joined: () => void
 }
 
+/** Whether the controller takes this VM by what is in its state. */
+export function hasJoined({ identity, bundle, left, revoked }: State, pool: string, now: number): boolean {
+  if (identity === undefined || bundle === undefined || left !== undefined || revoked !== undefined)
+    return false
+  const span = { from: identity.certificateFrom, until: identity.certificateUntil }
+  return identity.pool === pool && isUsable(span, now)
+}
+
 /** Gets this VM its identity; nothing to do while it has one that is valid. */
 export function createJoinTask({ joiner, state, pool, time, joined }: JoinTaskDeps): Task {
   return {
     name: 'join',
     condition: 'IdentityValid',
     async check() {
-      const { identity, bundle, left, revoked } = state() ?? {}
-      if (identity === undefined || bundle === undefined || left !== undefined || revoked !== undefined) {
-        return false
-      }
-      const span = { from: identity.certificateFrom, until: identity.certificateUntil }
-      if (identity.pool !== pool || !isUsable(span, time.now())) return false
+      const known = state()
+      if (known === undefined || !hasJoined(known, pool, time.now())) return false
       joined()
       return true
     },

@@ -73,6 +73,42 @@ t.test('leave and join by the command line', async (t) => {
   t.equal(controller.joins[1]?.evidence.method, 'renew')
 })
 
+t.test('leave where the agent has died: the command leaves by itself, once', async (t) => {
+  const { controller, vm } = await world(t)
+  const agent = vm.start()
+  await waitFor(() => controller.open.length === 1, { what: 'a stream', onTimeout: vm.log })
+  agent.kill('SIGKILL')
+  await vm.ended(agent)
+  await waitFor(() => controller.open.length === 0, { what: 'its stream to end' })
+
+  const left = await vm.agent('leave', '--reason', 'shutdown')
+  t.equal(left.code, 0, left.stderr)
+  t.match(left.stdout, /left/)
+  t.match(left.stderr, /no agent runs: this command takes the VM out of the mesh/)
+  t.same(farewells(controller), ['drain-request', 'drained', 'left'], 'in the same order as always')
+  const { left: told } = await vm.state()
+  t.match(told, { reason: 'shutdown' })
+  t.equal(told?.untold, undefined, 'the controller knows')
+  t.equal(controller.joins.length, 1, 'nothing was joined for it')
+  const again = await vm.agent('leave')
+  t.equal(again.code, 3, 'there is nothing left to leave')
+
+  vm.start()
+  await waitFor(() => controller.open.length === 1, { what: 'the VM to come back', onTimeout: vm.log })
+})
+
+t.test('two commands in the place of a dead agent: one leaves, both are answered', async (t) => {
+  const { controller, vm } = await world(t)
+  const agent = vm.start()
+  await waitFor(() => controller.open.length === 1, { what: 'a stream', onTimeout: vm.log })
+  agent.kill('SIGKILL')
+  await vm.ended(agent)
+  const answers = await Promise.all([vm.agent('leave'), vm.agent('leave')])
+  for (const { code } of answers) t.ok(code === 0 || code === 3, `exit code ${code}`)
+  t.ok(answers.some(({ code }) => code === 0))
+  t.equal(farewells(controller).filter((kind) => kind === 'left').length, 1)
+})
+
 t.test('two who ask at once are both answered', async (t) => {
   const { controller, vm } = await world(t)
   vm.start()

@@ -147,6 +147,31 @@ t.test(
   },
 )
 
+t.test('an agent that only leaves lives for that, and tells what was not told', async (t) => {
+  const joined: State = {
+    ...{ version: 1, privateKey: 'k' },
+    identity: {
+      ...{ vm: 'vm-1', pool: 'web', certificate: '', controllerCa: '' },
+      ...{ certificateFrom: 0, certificateUntil: 1, joinedAt: 0 },
+    },
+  }
+  const { agent, lives, wishes, turn } = scene(joined)
+  const left = agent.leave('shutdown')
+  await turn()
+  t.same(wishes, [{ reason: 'shutdown', after: 'leave' }], 'said before it lives')
+  lives[0]?.resolve('left')
+  t.equal(await left, 'left')
+  t.equal(lives.length, 1)
+
+  const late = scene({ ...joined, ...untold })
+  const told = late.agent.leave('shutdown')
+  await late.turn()
+  t.match(late.farewells, [{ patient: false }], 'a shutdown does not wait for ever')
+  late.farewells[0]?.end.resolve('told')
+  t.equal(await told, 'left')
+  t.equal(late.lives.length, 0)
+})
+
 t.test('a revoked key begins no life', async (t) => {
   const { agent, board, lives, stop, turn } = scene({ version: 1, privateKey: 'k', revoked: { at: 1 } })
   const ended = agent.run()

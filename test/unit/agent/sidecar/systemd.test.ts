@@ -64,6 +64,7 @@ function world(t: Test) {
         },
         group: async () => [],
         runningFrom: async () => [],
+        program: async () => undefined,
         bootId: async () => 'boot',
       },
       endOthers: async () => {
