@@ -3,6 +3,7 @@ import path from 'node:path'
 import { run } from '../tools/command.ts'
 import type { Arch } from '../tools/runtimes.ts'
 import { repackDeb } from './deb-repack.ts'
+import { writeBuildHost } from './rpm-build-host.ts'
 
 export const packageNames = ['mooring-agent', 'mooring-controller', 'mooring'] as const
 export type PackageName = (typeof packageNames)[number]
@@ -56,6 +57,7 @@ export async function makePackage(request: PackageRequest, deps: PackagesDeps): 
   const args = ['package', '--config', `${name}/nfpm.yaml`, '--packager', format, '--target', target]
   await run(nfpm, args, { cwd: workFolder, env })
   if (format === 'deb') await repackDeb(target, { arch, workFolder, epoch, draft })
+  else await writeBuildHost(target, 'reproducible')
   await rm(workFolder, { recursive: true, force: true })
   return target
 }
