@@ -13,6 +13,8 @@ export interface AgentPeer {
   readonly keyThumbprint: string
   /** Canonical address of the other end. */
   readonly address: string
+  /** Unix milliseconds. */
+  readonly certificateUntil: number
 }
 
 export interface AgentsDeps {
@@ -36,7 +38,8 @@ export function createAgents(deps: AgentsDeps): Agents {
       const certificate = socket.getPeerX509Certificate()
       if (certificate === undefined) throw refused('no certificate')
       // Connections live longer than certificates: the handshake's judgement is an old one.
-      if (certificate.validToDate.getTime() <= clock.now()) throw refused('the certificate has ended')
+      const certificateUntil = certificate.validToDate.getTime()
+      if (certificateUntil <= clock.now()) throw refused('the certificate has ended')
       const vm = vmOfSubjectAltName(trustDomain, certificate.subjectAltName)
       if (vm === undefined) throw refused('the certificate names no VM')
       const record = (await store.get('vm', vm))?.value
@@ -49,7 +52,8 @@ export function createAgents(deps: AgentsDeps): Agents {
         throw new MooringError('KEY_REVOKED')
       }
       if (!hasEntry(record.phase)) throw refused('the VM has left; it may join again')
-      return { vm, keyThumbprint, address: canonicalAddress(socket.remoteAddress ?? '') ?? '' }
+      const address = canonicalAddress(socket.remoteAddress ?? '') ?? ''
+      return { vm, keyThumbprint, address, certificateUntil }
     },
   }
 }

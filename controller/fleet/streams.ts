@@ -4,6 +4,7 @@ import type { Clock } from '../../shared/clock.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { DesiredDrain } from '../store/records.ts'
+import { createAlarms } from './alarms.ts'
 import type { Listening } from './listening.ts'
 import { type SessionFacts, said, told, type Urgency } from './session.ts'
 import type { Takeover } from './takeover.ts'
@@ -24,6 +25,8 @@ export interface StreamPeer {
   readonly vm: string
   readonly keyThumbprint: string
   readonly address: string
+  /** When the certificate ends, and with it what it proves; Unix milliseconds. */
+  readonly certificateUntil: number
 }
 
 /** The agents' streams. One per VM counts: the newest that said hello. */
@@ -63,6 +66,7 @@ const burst = 120
 const perSecond = 30
 
 interface Stream {
+  readonly id: string
   readonly socket: StreamSocket
   readonly peer: StreamPeer
   readonly hello: AbortController
@@ -76,10 +80,21 @@ export function createStreams(deps: StreamsDeps): Streams {
   const { clock, log, metrics, heard, changed, takeover, listening } = deps
   /** The stream that speaks for each VM, or the last that did. */
   const current = new Map<string, Stream>()
-  const attached = new Set<Stream>()
+  const attached = new Map<string, Stream>()
+  // The agent comes back at once with the certificate that it renewed long ago, or has to join anew.
+  const ends = createAlarms({
+    clock,
+    ring: (id) => {
+      const stream = attached.get(id)
+      if (stream !== undefined) end(stream, closeCodes.busy, 'the certificate has ended')
+    },
+  })
+  let count = 0
 
   function attach(socket: StreamSocket, peer: StreamPeer): void {
+    count += 1
     const stream: Stream = {
+      id: String(count),
       socket,
       peer,
       hello: new AbortController(),
@@ -88,7 +103,8 @@ export function createStreams(deps: StreamsDeps): Streams {
       tokens: burst,
       refilledAt: clock.now(),
     }
-    attached.add(stream)
+    attached.set(stream.id, stream)
+    ends.set(stream.id, peer.certificateUntil)
     socket.onMessage((text) => {
       if (!stream.isClosed) receive(stream, text)
     })
@@ -177,7 +193,8 @@ export function createStreams(deps: StreamsDeps): Streams {
     if (stream.isClosed) return
     stream.isClosed = true
     stream.hello.abort()
-    attached.delete(stream)
+    attached.delete(stream.id)
+    ends.clear(stream.id)
     if (stream.facts === undefined || current.get(stream.peer.vm) !== stream) return
     stream.facts = { ...stream.facts, state: 'closed' }
     // Soon, not now: most streams that end are opened again at once, and that is worth no write.
@@ -228,7 +245,8 @@ export function createStreams(deps: StreamsDeps): Streams {
       return attached.size
     },
     close() {
-      for (const stream of [...attached]) end(stream, closeCodes.busy, 'the controller stops')
+      ends.close()
+      for (const stream of [...attached.values()]) end(stream, closeCodes.busy, 'the controller stops')
     },
   }
 }

@@ -134,7 +134,8 @@ export function createFleetWorld(options: FleetWorldOptions = {}) {
             fresh.say({ kind: 'left' })
           }
         })
-        fleet.attach(fresh, { vm, keyThumbprint: `key of ${vm}`, address: '10.0.0.9' })
+        const certificateUntil = clock.now() + 86_400_000
+        fleet.attach(fresh, { vm, keyThumbprint: `key of ${vm}`, address: '10.0.0.9', certificateUntil })
         fresh.say({
           kind: 'hello',
           wire: 1,

@@ -36,7 +36,8 @@ function listening() {
   }
   const attach = (vm = 'vm-1') => {
     const socket = testSocket()
-    streams.attach(socket, { vm, keyThumbprint: 'key-1', address: '10.0.0.1' })
+    const certificateUntil = clock.now() + 3_600_000
+    streams.attach(socket, { vm, keyThumbprint: 'key-1', address: '10.0.0.1', certificateUntil })
     return socket
   }
   const greet = (socket: TestSocket, changes: Record<string, unknown> = {}) =>
@@ -97,7 +98,7 @@ t.test('after hello no clock runs against it', async (t) => {
   t.equal(socket.closed, undefined)
   t.same(events, ['vm-1 now'])
   t.match(streams.session('vm-1'), { state: 'greeting', epoch: 0, keyThumbprint: 'key-1' })
-  t.equal(clock.sleepers, 1, 'but the one of the process itself')
+  t.equal(clock.sleepers, 2, 'but those of the process itself and of the certificates')
 })
 
 t.test('an agent of another age is told so, whatever the shape of its hello', async (t) => {
@@ -305,3 +306,27 @@ t.test('a stream that may not take over is sent away, and the old one is listene
   old.say({ kind: 'status', status: { ...status(), health: 'unhealthy' } })
   t.ok(events.length > before, 'what the old one says still counts')
 })
+
+t.test(
+  'a stream ends with the certificate that opened it, and the agent may come back at once',
+  async (t) => {
+    const { clock, attach, greet, streams, events } = listening()
+    const first = attach()
+    greet(first)
+    await clock.advance(1_800_000)
+    const other = attach('vm-2')
+    greet(other)
+    await clock.advance(1_799_999)
+    t.equal(first.closed, undefined)
+    events.length = 0
+    await clock.advance(1)
+    t.same(first.closed, { code: 4503, reason: 'the certificate has ended' })
+    t.same(events, ['vm-1 soon'], 'its end is no loss')
+    t.equal(streams.open, 1, 'and no other stream has to do with it')
+    const renewed = attach()
+    greet(renewed)
+    await clock.advance(1_800_000)
+    t.equal(other.closed?.code, 4503)
+    t.equal(renewed.closed, undefined)
+  },
+)
