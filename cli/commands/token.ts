@@ -47,20 +47,22 @@ export function addTokenCommands(program: Command, session: Session): void {
 
   const list = token
     .command('list')
-    .description('tokens that are valid')
+    .description('join tokens: valid, used up or expired in the last day')
     .option('--pool <name>', 'of one pool')
   action<{ pool?: string }>(list, async (_, options) => {
     const client = await session.client(options.context)
     const tokens = await client.call('GET', '/v1/tokens', Type.Array(TokenView), {
       query: { pool: options.pool },
     })
-    print(session, options, tokens, () =>
+    const listed = tokens.map((one) => ({ ...one, state: tokenState(one, session.clock.now()) }))
+    print(session, options, listed, () =>
       renderTable(
         {
-          head: ['ID', 'POOL', 'USED', 'EXPIRES', 'BY'],
-          rows: tokens.map((one) => [
+          head: ['ID', 'POOL', 'STATE', 'USED', 'EXPIRES', 'BY'],
+          rows: listed.map((one) => [
             one.id,
             one.pool,
+            one.state,
             `${one.used} of ${one.uses}`,
             renderMoment(one.expiresAt, session.clock.now()),
             one.createdBy,
@@ -78,6 +80,12 @@ export function addTokenCommands(program: Command, session: Session): void {
     await client.send('DELETE', `/v1/tokens/${encodeURIComponent(id)}`)
     print(session, options, { id, deleted: true }, () => [`token ${id} deleted`])
   })
+}
+
+/** Whether another VM may join by it; one that is used up still knows those that did. */
+function tokenState({ used, uses, expiresAt }: TokenView, now: number): 'valid' | 'used' | 'expired' {
+  if (expiresAt <= now) return 'expired'
+  return used >= uses ? 'used' : 'valid'
 }
 
 function readCreate(options: CreateOptions): TokenCreate {

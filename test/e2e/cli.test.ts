@@ -91,7 +91,7 @@ t.test('an operator lives by the command line alone', async (t) => {
   await t.test('a VM joins with a token, and gets ready', async (t) => {
     const secret = await token('--ttl', '10m')
     const list = await mooring.run(['token', 'list'])
-    t.match(list.out, /shop +0 of 1 /)
+    t.match(list.out, /shop +valid +0 of 1 /)
     const [view] = await mooring.json<TokenView[]>('token', 'list', '--pool', 'shop')
     t.equal(view?.pool, 'shop')
     t.notMatch(list.out + JSON.stringify(view), secret, 'it is shown this once')
@@ -118,7 +118,7 @@ t.test('an operator lives by the command line alone', async (t) => {
     t.match(await mooring.json('vm', 'show', waiting.id.slice(0, 8)), { id: waiting.id, phase: 'ready' })
     t.match(await mooring.json('vm', 'explain', waiting.id), { ready: true })
     await waitFor(() => seen().includes('a ready'), { what: 'the watcher to see it' })
-    t.match((await mooring.run(['token', 'list'])).out, /shop +1 of 1 /, 'the token is used up')
+    t.match((await mooring.run(['token', 'list'])).out, /shop +used +1 of 1 /, 'the token is used up')
   })
 
   await t.test('an expired token lets nobody in', async (t) => {

@@ -43,7 +43,7 @@ t.test('from the first login to a VM that joined, drained and left', async (t) =
   const file = path.join(t.testdirName, 'join-token')
   await ok('token', 'create', '--pool', 'web', '--ttl', '10m', '--out', file)
   const token = (await readFile(file, 'utf8')).trim()
-  t.match(await ok('token', 'list'), /web +0 of 1 +in (10m|9m\d+s) +operator:ada/)
+  t.match(await ok('token', 'list'), /web +valid +0 of 1 +in (10m|9m\d+s) +operator:ada/)
 
   const agent = await house.agent({ pool: 'web', token, address: '10.0.0.1' })
   await agent.join()

@@ -66,13 +66,22 @@ t.test('tokens are listed by pool and taken back', async (t) => {
     expiresAt: now + 60_000,
     createdBy: 'operator:ada',
   }
-  standIn.on('GET /v1/tokens', () => [view])
+  const used = { ...view, id: 'tok-2', used: 3 }
+  const expired = { ...used, id: 'tok-3', expiresAt: now }
+  standIn.on('GET /v1/tokens', () => [view, used, expired])
   standIn.on('DELETE /v1/tokens/tok-1', () => undefined)
   const line = createCommandLine(t, { env: await environmentOf(t, standIn), clock })
-  t.match(
-    (await line.run('token', 'list', '--pool', 'web')).out,
-    /tok-1 +web +1 of 3 +in 60s +operator:ada\n/,
-  )
+  const { out } = await line.run('token', 'list', '--pool', 'web')
+  t.match(out, /ID +POOL +STATE +USED/)
+  t.match(out, /tok-1 +web +valid +1 of 3 +in 60s +operator:ada\n/)
+  t.match(out, /tok-2 +web +used +3 of 3 /)
+  t.match(out, /tok-3 +web +expired +3 of 3 /, 'what ended counts before what was used')
+  t.match(JSON.parse((await line.run('token', 'list', '--json')).out), [
+    { state: 'valid' },
+    { state: 'used' },
+    { state: 'expired' },
+  ])
+  t.match((await line.run('token', '--help')).out, /used up or expired/)
   t.same(standIn.seen[0]?.query, { pool: 'web' })
   t.same(await line.run('token', 'delete', 'tok-1'), { code: 0, out: 'token tok-1 deleted\n', err: '' })
 })
