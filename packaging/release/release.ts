@@ -91,11 +91,13 @@ export async function makeRelease(deps: ReleaseDeps): Promise<void> {
             'package.json': manifest,
           }),
         }
-        for (const format of deps.formats) {
+        // Side by side: what packs an rpm keeps one processor busy, and xz has its moments with one.
+        const made = deps.formats.map(async (format) => {
           say(`${name}, ${arch}, ${format}`)
           const request = { name, format, arch, version, built, out }
-          await makePackage(request, { ...deps, workFolder: path.join(work, 'package') })
-        }
+          await makePackage(request, { ...deps, workFolder: path.join(work, `package-${format}`) })
+        })
+        await allSettledOrThrow(made)
       }
     }
     await writeInstaller(deps)
@@ -155,6 +157,12 @@ async function writeInstaller({ project, out, signingKey }: ReleaseDeps): Promis
   const text = await readFile(path.join(project, 'packaging/installer/install.sh'), 'utf8')
   const script = signingKey === undefined ? text : withReleaseKey(text, signingKey)
   await writeFile(path.join(out, 'install.sh'), script, { mode: 0o755 })
+}
+
+/** Waits for all, also when one fails: nothing may still write when the folders are removed. */
+async function allSettledOrThrow(work: readonly Promise<unknown>[]): Promise<void> {
+  const failed = (await Promise.allSettled(work)).find((one) => one.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
 }
 
 async function nameAndVersion(folder: string): Promise<string> {
