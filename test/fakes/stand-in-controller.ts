@@ -68,6 +68,8 @@ export interface FakeController {
 export interface FakeControllerOptions {
   readonly authority?: TestAuthority
   readonly server?: Pair
+  /** PEM: what the server shows after its own certificate. @defaultValue the authority's */
+  readonly issuers?: string
   /** @defaultValue true */
   readonly listening?: boolean
 }
@@ -105,7 +107,7 @@ export async function createFakeController(options: FakeControllerOptions = {}):
   const web = createServer(
     {
       key: server.key,
-      cert: `${server.certificate}${authority.certificate}`,
+      cert: `${server.certificate}${options.issuers ?? authority.certificate}`,
       ca: authority.certificate,
       requestCert: true,
       rejectUnauthorized: false,
