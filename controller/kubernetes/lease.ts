@@ -68,7 +68,7 @@ export function createElection(deps: ElectionDeps): Election {
 
   /** How long a holder still is one without another renewal. */
   const heldFor = () => Math.max(1, renewedAt + times.renewWithinMs - clock.now())
-  const timeoutMs = () => Math.min(times.renewWithinMs / 2, isHeld ? heldFor() : times.renewWithinMs)
+  const timeoutMs = () => Math.min(times.renewWithinMs / 2, isLeader() ? heldFor() : times.renewWithinMs)
 
   async function look(signal: AbortSignal): Promise<void> {
     // Before the request: the others may count from the moment at which it arrives.
@@ -140,7 +140,7 @@ export function createElection(deps: ElectionDeps): Election {
           }
           await step()
           const pause = times.everyMs * (1 + 0.2 * random())
-          await clock.sleep(isHeld ? Math.min(pause, heldFor()) : pause, signal).catch(() => {})
+          await clock.sleep(isLeader() ? Math.min(pause, heldFor()) : pause, signal).catch(() => {})
         }
       } finally {
         term?.stop.abort()

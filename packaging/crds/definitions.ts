@@ -75,7 +75,6 @@ function pool(): JsonSchema {
         rule: 'self.all(a, self.exists_one(b, a.number == b.number))',
         message: 'a port number is there twice',
       },
-      { rule: 'self.all(a, self.exists_one(b, a.name == b.name))', message: 'a port name is there twice' },
     ],
     liveness: [
       {
@@ -85,10 +84,12 @@ function pool(): JsonSchema {
     ],
   })
   const status = { type: 'object', properties: { observedGeneration, conditions, accepted: anything } }
+  // A name twice is refused by that too; a rule would cost too much, since names are bounded by a pattern alone.
+  const keyed = { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] }
   return definition(pools, {
     names: { singular: 'pool', shortNames: ['mpool'] },
     about: 'VMs that are alike: who may join, and as what. Its namespace is that of their workloads.',
-    spec,
+    spec: extended(spec, ['service', 'ports'], keyed),
     status,
     columns: [
       { name: 'Service', type: 'string', jsonPath: '.spec.service.host' },
@@ -206,21 +207,17 @@ function render(crd: JsonSchema): string {
 function ruled(schema: JsonSchema, rules: Readonly<Record<string, readonly Rule[]>>): JsonSchema {
   let result = schema
   for (const [path, own] of Object.entries(rules)) {
-    result = ruledAt(result, path === '' ? [] : path.split('.'), own)
+    result = extended(result, path === '' ? [] : path.split('.'), { 'x-kubernetes-validations': own })
   }
   return result
 }
 
-function ruledAt(
-  schema: JsonSchema,
-  [first, ...rest]: readonly string[],
-  rules: readonly Rule[],
-): JsonSchema {
-  if (first === undefined) return { ...schema, 'x-kubernetes-validations': rules }
+function extended(schema: JsonSchema, [first, ...rest]: readonly string[], by: JsonSchema): JsonSchema {
+  if (first === undefined) return { ...schema, ...by }
   const properties = schema.properties as Readonly<Record<string, JsonSchema>>
   const inner = properties[first]
   if (inner === undefined) throw new RangeError(`no field ${first}`)
-  return { ...schema, properties: { ...properties, [first]: ruledAt(inner, rest, rules) } }
+  return { ...schema, properties: { ...properties, [first]: extended(inner, rest, by) } }
 }
 
 function without(schema: JsonSchema, key: string): JsonSchema {

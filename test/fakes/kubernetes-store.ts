@@ -72,6 +72,7 @@ export const fullRecord: VmRecord = {
   certificateExpiresAt: 1_800_086_400_000,
   certificateIssuer: 'sha256:00',
   workloadCertificateUntil: 1_800_007_200_000,
+  trust: 'r00t',
   agentVersion: '0.1.0',
   sidecarVersion: '1.29.1',
   sidecarRestarts: 2,

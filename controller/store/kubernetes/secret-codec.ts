@@ -20,7 +20,10 @@ const schemas: Record<SecretKind, TSchema> = {
     expiresAt: Time,
     createdBy: Type.String(),
   }),
-  operator: Type.Object({ hash: Sha256, role: Role, pools: PoolScope, createdAt: Time, expiresAt: Time }),
+  operator: Type.Object({
+    ...{ hash: Sha256, role: Role, pools: PoolScope, createdAt: Time, expiresAt: Time },
+    certificate: Type.Optional(Type.Object({ thumbprint: Sha256, expiresAt: Time })),
+  }),
   enrolment: Type.Object({ hash: Sha256, createdAt: Time, expiresAt: Time }),
 }
 

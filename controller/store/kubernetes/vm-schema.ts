@@ -60,6 +60,7 @@ export const VmStatus = Type.Object({
   sidecarVersion: Type.Optional(Type.String({ maxLength: 64 })),
   sidecarRestarts: Type.Integer({ minimum: 0 }),
   bundleRevision: Type.String({ maxLength: 64 }),
+  trust: Type.Optional(Type.String({ maxLength: 64 })),
   refusedArtifact: Type.Optional(
     Type.Object({ sha256: Sha256, at: Moment, why: Type.String({ maxLength: 4096 }) }),
   ),

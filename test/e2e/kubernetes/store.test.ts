@@ -1,0 +1,258 @@
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { createClient } from '../../../controller/kubernetes/client.ts'
+import { createConnection } from '../../../controller/kubernetes/connection.ts'
+import { readAccess } from '../../../controller/kubernetes/kubeconfig.ts'
+import { createElection } from '../../../controller/kubernetes/lease.ts'
+import { type CustomObject, pools, virtualMachines } from '../../../controller/store/kubernetes/resources.ts'
+import type { ResourceStore } from '../../../controller/store/resource-store.ts'
+import { systemClock } from '../../../shared/clock.ts'
+import { silentLog } from '../../../shared/log.ts'
+import { loopbackPool } from '../../fakes/controller.ts'
+import { fullRecord, leftOut, openKubernetesStore } from '../../fakes/kubernetes-store.ts'
+import { startCluster } from '../../testbed/kubernetes/cluster.ts'
+import { ensureClusterParts } from '../../testbed/kubernetes/parts.ts'
+import { createNetwork } from '../../testbed/network/network.ts'
+import { silentProgress } from '../../testbed/progress.ts'
+import { storeConformance } from '../../unit/controller/store/conformance.ts'
+
+t.setTimeout(500_000)
+
+const definitions = ['pools', 'virtualmachines'].map((name) =>
+  fileURLToPath(new URL(`../../../packaging/helm/crds/${name}.yaml`, import.meta.url)),
+)
+const parts = await ensureClusterParts({ progress: silentProgress })
+const network = await createNetwork({ name: 'store' })
+t.teardown(() => network.close())
+const cluster = await startCluster({ network, parts, istio: false })
+for (const file of definitions) await cluster.apply(await readFile(file, 'utf8'))
+for (const plural of ['pools', 'virtualmachines']) {
+  await cluster.kubectl([
+    'wait',
+    '--for=condition=Established',
+    `crd/${plural}.mesh.mooring`,
+    '--timeout=60s',
+  ])
+}
+let namespaces = 0
+const pool = {
+  spec: { ...loopbackPool, namespace: 'shop' },
+  createdAt: 1_700_000_000_001,
+  updatedAt: 1_700_000_000_002,
+}
+const plain = leftOut(fullRecord, 'drain', 'revoked', 'artifact', 'update', 'restart', 'refusedArtifact')
+await namespace('shop')
+
+async function namespace(name: string): Promise<string> {
+  await cluster.apply([{ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }])
+  return name
+}
+
+function connect(t: Pick<Test, 'teardown'>, kubeconfig = cluster.kubeconfig) {
+  const connection = createConnection({ access: () => readAccess({ file: kubeconfig }), clock: systemClock })
+  t.teardown(() => connection.close())
+  return createClient({ connection, unavailable: 'STORE_UNAVAILABLE' })
+}
+
+async function open(t: Pick<Test, 'teardown'>) {
+  namespaces += 1
+  const client = connect(t)
+  const store = await openKubernetesStore(client, { namespace: await namespace(`mooring-${namespaces}`) })
+  t.teardown(() => store.close())
+  return { client, store }
+}
+
+async function put(store: ResourceStore, name: string, value: typeof fullRecord): Promise<void> {
+  const version = (await store.get('vm', name))?.version
+  await store.commit([{ put: 'vm', name, value, ...(version !== undefined && { version }) }])
+}
+
+async function until(what: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await what())) await new Promise((resolve) => setTimeout(resolve, 20))
+}
+
+storeConformance('kubernetes', async () => (await open(t)).store)
+
+t.test('pools and VMs come back as they were put, and are seen by another replica', async (t) => {
+  const { store, client } = await open(t)
+  const other = await openKubernetesStore(connect(t), { namespace: 'mooring-1' })
+  t.teardown(() => other.close())
+  await store.commit([{ put: 'pool', name: 'web', value: pool }])
+  t.same((await store.get('pool', 'web'))?.value, pool)
+  const odd = {
+    ...fullRecord,
+    unforeseen: { deep: [1, { x: null }] },
+    health: 'odd',
+  } as never as typeof fullRecord
+  for (const [name, value] of [
+    ['vm-full', fullRecord],
+    ['vm-odd', odd],
+  ] as const) {
+    await put(store, name, value)
+    t.same((await store.get('vm', name))?.value, value, name)
+    await put(store, name, { ...value, phase: 'unhealthy', address: '10.0.0.99' })
+    t.same((await store.get('vm', name))?.value, { ...value, phase: 'unhealthy', address: '10.0.0.99' }, name)
+    await until(async () => (await other.get('vm', name))?.value.phase === 'unhealthy')
+    t.same((await other.get('vm', name))?.value, { ...value, phase: 'unhealthy', address: '10.0.0.99' }, name)
+  }
+  const object = await client.get<CustomObject>(virtualMachines, { namespace: 'shop', name: 'vm-full' })
+  t.match(object?.status, { phase: 'unhealthy', observedGeneration: 2 })
+})
+
+t.test('kubectl waits for conditions, knows the short names, and shows what matters', async (t) => {
+  const { store } = await open(t)
+  await put(store, 'vm-wait', { ...plain, phase: 'joined', conditions: [] })
+  const waiting = cluster.kubectl([
+    'wait',
+    '-n',
+    'shop',
+    '--for=condition=Ready',
+    'vm/vm-wait',
+    '--timeout=120s',
+  ])
+  await put(store, 'vm-wait', plain)
+  t.match((await waiting).stdout, 'condition met')
+  const { stdout } = await cluster.kubectl(['get', 'vm', '-n', 'shop', 'vm-wait'])
+  t.match(stdout, /NAME +POOL +PHASE +READY +ADDRESS +AGE\s+vm-wait +web +ready +True +10\.0\.0\.7/)
+  const wait = ['wait', '-n', 'shop', '--for=condition=Accepted', 'mpool/web', '--timeout=120s']
+  t.match((await cluster.kubectl(wait)).stdout, 'condition met')
+  t.match((await cluster.kubectl(['get', 'mooring', '-n', 'shop'])).stdout, /virtualmachine\S+\/vm-wait/)
+})
+
+t.test('what cannot be is refused by the API server, which names the field', async (t) => {
+  const base = {
+    apiVersion: 'mesh.mooring/v1alpha1',
+    kind: 'Pool',
+    metadata: { name: 'bad', namespace: 'shop' },
+  }
+  const good = { serviceAccount: 'web', join: { methods: ['token'], cidrs: ['10.0.0.0/8'] } }
+  const cases: readonly [object, RegExp][] = [
+    [{ ...good, join: { ...good.join, cidrs: ['999.0.0.0/8'] } }, /spec\.join\.cidrs.*prefix length/],
+    [{ ...good, join: { ...good.join, methods: ['none'] } }, /spec\.join\.methods\[0\].*token/],
+    [{ ...good, join: { cidrs: [] } }, /spec\.join\.methods: Required/],
+    [{ ...good, liveness: { heartbeatSeconds: 5 } }, /spec\.liveness.*1\.5 times/],
+    [{ ...good, rollout: { maxUnavailable: 'all' } }, /spec\.rollout\.maxUnavailable/],
+    [{ ...good, rollout: { maxUnavailable: 0 } }, /spec\.rollout\.maxUnavailable/],
+    [{ ...good, probe: { exec: { command: ['\u0000'] } } }, /spec\.probe\.exec\.command/],
+    [{ ...good, labels: { app: 1 } }, /spec\.labels/],
+    [{ ...good, serviceAcount: 'web' }, /unknown field "spec\.serviceAcount"|field not declared in schema/],
+    [
+      {
+        ...good,
+        service: {
+          host: 'web.shop',
+          ports: [
+            { name: 'a', number: 80, protocol: 'HTTP' },
+            { name: 'b', number: 80, protocol: 'TCP' },
+          ],
+        },
+      },
+      /spec\.service\.ports.*twice/,
+    ],
+  ]
+  for (const [spec, said] of cases) {
+    await t.rejects(cluster.apply([{ ...base, spec }]), { message: said }, JSON.stringify(spec))
+  }
+  const name = 'a-name.with-a-dot'
+  await t.rejects(cluster.apply([{ ...base, metadata: { ...base.metadata, name }, spec: good }]), {
+    message: /DNS label/,
+  })
+  await cluster.apply([
+    {
+      ...base,
+      metadata: { ...base.metadata, name: 'fine' },
+      spec: { ...good, rollout: { maxUnavailable: '25%' } },
+    },
+  ])
+  const client = connect(t)
+  const fine = (await client.get<CustomObject>(pools, { namespace: 'shop', name: 'fine' })) as CustomObject
+  const spec = { ...fine.spec, serviceAccount: 'other' }
+  await t.rejects(client.replace(pools, { ...fine, spec } as CustomObject, { strict: true }), {
+    code: 'KUBERNETES_REFUSED',
+    detail: /spec\.serviceAccount: .*cannot change/,
+  })
+  const revoked = await client.get<CustomObject>(virtualMachines, { namespace: 'shop', name: 'vm-full' })
+  const { revoked: _, ...rest } = revoked?.spec ?? {}
+  await t.rejects(client.replace(virtualMachines, { ...revoked, spec: rest } as CustomObject), {
+    code: 'KUBERNETES_REFUSED',
+    detail: /final/,
+  })
+})
+
+t.test('a missing permission is named by verb and resource; a missing definition by its kind', async (t) => {
+  const client = connect(t, await cluster.kubeconfigFor('jane'))
+  await t.rejects(client.list(virtualMachines), {
+    code: 'KUBERNETES_FORBIDDEN',
+    detail: 'list virtualmachines.mesh.mooring',
+  })
+  const unknown = { group: 'mesh.mooring', version: 'v1alpha1', plural: 'nothings', kind: 'Nothing' }
+  await t.rejects(connect(t).list(unknown), {
+    code: 'KUBERNETES_KIND_MISSING',
+    detail: 'nothings.mesh.mooring',
+  })
+  await t.rejects(
+    connect(t).create(pools, { metadata: { namespace: 'nowhere', name: 'x' }, spec: {} } as CustomObject),
+    {
+      code: /NOT_FOUND|KUBERNETES_REFUSED/,
+    },
+  )
+})
+
+t.test('the API server dies: reads go on, writes say so, and all converges when it is back', async (t) => {
+  const { store } = await open(t)
+  await put(store, 'vm-away', plain)
+  await cluster.apiServer.kill()
+  await until(() => store.health().some(({ ok }) => !ok))
+  t.equal((await store.get('vm', 'vm-away'))?.value.phase, 'ready')
+  await t.rejects(put(store, 'vm-away', { ...plain, address: '10.0.0.8' }), { code: 'STORE_UNAVAILABLE' })
+  await cluster.apiServer.start()
+  await cluster.kubectl(['delete', 'vm', '-n', 'shop', 'vm-away', '--wait=false'])
+  await until(async () => (await store.get('vm', 'vm-away')) === undefined)
+  await until(() => store.health().every(({ ok }) => ok))
+  await put(store, 'vm-back', plain)
+  await cluster.etcd.restart()
+  await until(async () => {
+    try {
+      await put(store, 'vm-back', { ...plain, address: '10.0.0.9' })
+      return true
+    } catch {
+      return false
+    }
+  })
+  t.equal((await store.get('vm', 'vm-back'))?.value.address, '10.0.0.9')
+})
+
+t.test('one replica leads; when it stands still another one does', async (t) => {
+  const seats = ['a', 'b'].map((identity) => {
+    const election = createElection({
+      client: connect(t),
+      namespace: 'shop',
+      name: 'mooring-controller',
+      identity,
+      clock: systemClock,
+      log: silentLog,
+      random: Math.random,
+    })
+    const stop = new AbortController()
+    const leads = { now: false }
+    const lead = async (signal: AbortSignal) => {
+      leads.now = true
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+      leads.now = false
+    }
+    return { election, leads, stop, done: election.run(lead, stop.signal) }
+  })
+  t.teardown(() => {
+    for (const { stop } of seats) stop.abort()
+  })
+  await until(() => seats.some(({ leads }) => leads.now))
+  const [first] = seats.filter(({ leads }) => leads.now)
+  t.equal(seats.filter(({ leads }) => leads.now).length, 1)
+  first?.stop.abort()
+  await first?.done
+  await until(() => seats.some((seat) => seat !== first && seat.leads.now))
+  t.equal(first?.election.isLeader(), false)
+  const { stdout } = await cluster.kubectl(['get', 'lease', '-n', 'shop', 'mooring-controller', '-o', 'yaml'])
+  t.match(stdout, /leaseTransitions: 1/)
+})
