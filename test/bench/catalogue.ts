@@ -1,9 +1,10 @@
 import type { Bench } from './bench.ts'
+import { boot } from './boot/boot.ts'
 import { lifecycle } from './lifecycle/lifecycle.ts'
 import { standaloneLimit } from './standalone-limit/standalone-limit.ts'
 
 /** Every benchmark. */
-export const benches: readonly Bench[] = [lifecycle, standaloneLimit]
+export const benches: readonly Bench[] = [lifecycle, boot, standaloneLimit]
 
 /** The names with what they measure, a line each. */
 export function renderCatalogue(list: readonly Bench[] = benches): string {
