@@ -76,7 +76,10 @@ t.test('the same pid at the same tick of the next boot is the taker itself', asy
   const before = { ...processes, bootId: async () => 'that-boot' }
   await takeLock({ path: lock, pid: 20, processes: before })
   await takeLock({ path: lock, pid: 20, processes })
-  await t.rejects(takeLock({ path: lock, pid: 10, processes }), { detail: 'process 20' })
+  await t.rejects(takeLock({ path: lock, pid: 10, processes }), {
+    code: 'ALREADY_RUNNING',
+    detail: 'process 20',
+  })
 })
 
 t.test('of many that find a dead one, one gets it', async (t) => {
