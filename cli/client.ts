@@ -6,6 +6,7 @@ import type { Clock } from '../shared/clock.ts'
 import { isMooringError, type MooringError } from '../shared/errors.ts'
 import type { Secret } from '../shared/secret.ts'
 import { notMooring, readAnswer } from './answer.ts'
+import type { ClientCertificate } from './client-certificate.ts'
 import { createEventReader, type ServerEvent } from './event-reader.ts'
 import { transportFailure } from './transport-failure.ts'
 
@@ -34,6 +35,8 @@ export interface ClientDeps {
   /** PEM of the authority that alone is trusted. */
   readonly ca: string
   readonly token?: Secret | undefined
+  /** Shown instead of a token. */
+  readonly certificate?: ClientCertificate | undefined
   readonly clock: Clock
   readonly random?: () => number
   readonly signal: AbortSignal
@@ -53,7 +56,10 @@ const idempotent = (method: Method, path: string) => method !== 'POST' || path.e
 /** A client that trusts one authority, keeps its connection, and bounds what it reads and how long it waits. */
 export function createClient(deps: ClientDeps): Client {
   const { server, clock, signal, timeoutMs = 30_000, maxBytes = 64 * 1024 * 1024, silenceMs = 30_000 } = deps
-  const agent = new Agent({ keepAlive: true, maxSockets: 4, ca: deps.ca, allowPartialTrustChain: true })
+  const agent = new Agent({
+    ...{ keepAlive: true, maxSockets: 4, ca: deps.ca, allowPartialTrustChain: true },
+    ...(deps.certificate && { pfx: deps.certificate.pfx, passphrase: deps.certificate.password.reveal() }),
+  })
 
   async function open(
     method: Method,

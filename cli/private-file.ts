@@ -6,7 +6,7 @@ import { errorText, MooringError } from '../shared/errors.ts'
 /** A file that only its owner may read, in the making: it appears whole under its name, or not at all. */
 export interface PrivateFile {
   /** Writes the content and gives the file its name. */
-  finish(content: string): Promise<void>
+  finish(content: string | Uint8Array): Promise<void>
   /** Gives up; nothing stays behind. */
   discard(): Promise<void>
 }

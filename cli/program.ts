@@ -15,7 +15,8 @@ import { createSession, type Session, type SessionDeps } from './session.ts'
 /** Shown after the help of the program itself. */
 export const afterHelp = `
 Environment, over what \`mooring login\` stored:
-  MOORING_URL, MOORING_CA_FILE or MOORING_PIN, MOORING_TOKEN_FILE
+  MOORING_URL, MOORING_CA_FILE or MOORING_PIN, MOORING_TOKEN_FILE,
+  MOORING_CLIENT_CERTIFICATE and MOORING_CLIENT_PASSWORD_FILE
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 not allowed, 4 the controller cannot be reached or trusted.
 `
@@ -27,10 +28,19 @@ export function createProgram(session: Session, version: string): Command {
     .description('Virtual machines in an Istio mesh: pools, join tokens, VMs, and who did what.')
     .option('--json', "print the interface's own JSON")
     .option('--context <name>', 'which login to use, where there are several')
+    .option('--client-certificate <file>', 'show this PKCS#12 file instead of a token')
+    .option('--client-password-file <file>', 'with its password in the first line; else it is asked for')
     .addHelpText('after', afterHelp)
     .showHelpAfterError('(`mooring --help` shows what there is)')
     .configureOutput({ writeOut: terminal.out, writeErr: terminal.err })
     .exitOverride()
+  program.hook('preAction', () => {
+    const { env } = session
+    const given = program.opts<{ clientCertificate?: string; clientPasswordFile?: string }>()
+    const file = given.clientCertificate ?? env.MOORING_CLIENT_CERTIFICATE
+    if (file === undefined) return
+    session.useCertificate(file, given.clientPasswordFile ?? env.MOORING_CLIENT_PASSWORD_FILE)
+  })
   addLoginCommands(program, session)
   addPoolCommands(program, session)
   addTokenCommands(program, session)

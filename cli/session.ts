@@ -2,6 +2,7 @@ import type { Clock } from '../shared/clock.ts'
 import { MooringError } from '../shared/errors.ts'
 import type { Secret } from '../shared/secret.ts'
 import { type Client, createClient } from './client.ts'
+import { type ClientCertificate, readClientCertificate } from './client-certificate.ts'
 import { configPath, readConfig } from './config-file.ts'
 import { resolveSettings, type Trust } from './settings.ts'
 import { createPaint, type Paint } from './table.ts'
@@ -26,6 +27,8 @@ export interface Session extends SessionDeps {
   readonly configFile: string
   /** The controller that settings, environment and `--context` name. */
   client(context: string | undefined): Promise<Client>
+  /** From now on this PKCS#12 file says who one is, and no token. */
+  useCertificate(file: string, passwordFile: string | undefined): void
   /** A controller that is not in the settings yet, and the authority that it was recognised by. */
   connect(server: URL, trust: Trust, token?: Secret): Promise<{ client: Client; ca: string }>
   close(): void
@@ -38,6 +41,7 @@ export function createSession(deps: SessionDeps): Session {
   const { terminal, env, home, clock, random, signal } = deps
   const configFile = configPath(env, home)
   const clients: Client[] = []
+  let certificateFrom: { readonly file: string; readonly passwordFile: string | undefined } | undefined
 
   async function authority(server: URL, trust: Trust): Promise<string> {
     if ('ca' in trust) return trust.ca
@@ -58,9 +62,9 @@ export function createSession(deps: SessionDeps): Session {
     }
   }
 
-  async function connect(server: URL, trust: Trust, token?: Secret) {
+  async function connect(server: URL, trust: Trust, token?: Secret, certificate?: ClientCertificate) {
     const ca = await authority(server, trust)
-    const client = createClient({ server, ca, token, clock, random, signal })
+    const client = createClient({ server, ca, token, certificate, clock, random, signal })
     clients.push(client)
     return { client, ca }
   }
@@ -70,8 +74,15 @@ export function createSession(deps: SessionDeps): Session {
     paint: createPaint(terminal.colour),
     configFile,
     connect,
+    useCertificate(file, passwordFile) {
+      certificateFrom = { file, passwordFile }
+    },
     async client(context) {
       const settings = await resolveSettings({ env, config: await readConfig(configFile), context })
+      if (certificateFrom !== undefined) {
+        const certificate = await readClientCertificate({ ...certificateFrom, terminal })
+        return (await connect(settings.server, settings.trust, undefined, certificate)).client
+      }
       if (settings.token === undefined) {
         throw new MooringError('UNAUTHENTICATED', {
           detail: `there is no token for ${settings.server.origin}`,

@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline/promises'
+import { Writable } from 'node:stream'
 import type { ReadStream, WriteStream } from 'node:tty'
 import { MooringError } from '../shared/errors.ts'
 
@@ -15,6 +16,8 @@ export interface Terminal {
   readAll(): Promise<string>
   /** Asks on standard error; only where a person can answer, else it throws `CONFIG_INVALID`. */
   confirm(question: string): Promise<boolean>
+  /** Asks on standard error for what is not shown; only where a person can answer, else it throws `CONFIG_INVALID`. */
+  secret(question: string): Promise<string>
 }
 
 export interface TerminalDeps {
@@ -55,6 +58,26 @@ export function createTerminal({ stdin, stdout, stderr, env }: TerminalDeps): Te
         return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `)).trim())
       } finally {
         lines.close()
+      }
+    },
+    async secret(question) {
+      if (stdin.isTTY !== true) {
+        throw new MooringError('CONFIG_INVALID', { detail: 'nobody can be asked here; give a password file' })
+      }
+      stderr.write(question)
+      // The terminal shows nothing of what is written nowhere.
+      const muted = new Writable({ write: (_chunk, _encoding, done) => done() })
+      const lines = createInterface({ input: stdin, output: muted, terminal: true })
+      try {
+        return await new Promise<string>((resolve, reject) => {
+          lines.once('SIGINT', () =>
+            reject(new MooringError('CONFIG_INVALID', { detail: 'no password given' })),
+          )
+          lines.question('').then(resolve, reject)
+        })
+      } finally {
+        lines.close()
+        stderr.write('\n')
       }
     },
   }

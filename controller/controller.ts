@@ -8,6 +8,7 @@ import { createArtifacts } from './api/artifacts.ts'
 import type { ReadinessPart } from './api/health.ts'
 import { createAudit } from './audit.ts'
 import { createAgents } from './auth/agents.ts'
+import { createOperatorCertificates } from './auth/operator-certificates.ts'
 import { createOperators } from './auth/operators.ts'
 import { type Config, hostAndPort } from './config.ts'
 import { createEffects, type EffectName } from './effects.ts'
@@ -158,6 +159,8 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   })
 
   const operators = createOperators({ store, clock })
+  const { trustDomain } = config.mesh
+  const certificates = createOperatorCertificates({ store, authority, trustDomain, clock })
   const agents = createAgents({ store, clock, trustDomain: config.mesh.trustDomain })
   const challenges = createChallenges({ clock, key: randomBytes(32) })
   const serial = createSerial()
@@ -191,7 +194,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   const server = await createServer({
     credentials: certificate.current(),
     agentCa: authority.trusted,
-    gate: { operators, agents, store, audit, metrics },
+    gate: { operators, certificates, agents, store, audit, metrics },
     limits: {
       failuresPerMinute: limits.failuresPerMinute,
       connections: limits.connections,
@@ -207,11 +210,11 @@ export async function createController(deps: ControllerDeps): Promise<Controller
       bundle: { fleet, signal: stop.signal },
       stream: { fleet },
       sidecar: { artifacts },
-      operators: { operators, audit, enrolmentsPerMinute: limits.enrolmentsPerMinute },
+      operators: { operators, certificates, audit, enrolmentsPerMinute: limits.enrolmentsPerMinute },
       pools: { store, fleet, serial, artifacts: artifacts.list, audit, clock },
       tokens: { store, audit, clock },
       vms: { fleet, audit },
-      events: { fleet, operators, clock, most: limits.watchers, signal: stop.signal },
+      events: { fleet, operators, certificates, clock, most: limits.watchers, signal: stop.signal },
       audit: { audit },
       health: { readiness, metrics },
     },

@@ -1,11 +1,24 @@
 import { type Command, Option } from 'commander'
 import { Type } from 'typebox'
-import { OperatorCreated, OperatorView, type Role, roles } from '../../shared/api/operator.ts'
+import {
+  OperatorCertificate,
+  OperatorCreated,
+  OperatorView,
+  type Role,
+  roles,
+} from '../../shared/api/operator.ts'
 import { action, print } from '../action.ts'
+import { readPassword } from '../client-certificate.ts'
 import { parseDuration, renderMoment } from '../duration.ts'
 import { createPrivateFile } from '../private-file.ts'
 import type { Session } from '../session.ts'
 import { renderTable } from '../table.ts'
+
+interface CertificateOptions {
+  readonly out: string
+  readonly passwordFile?: string
+  readonly ttl?: string
+}
 
 interface CreateOptions {
   readonly role: Role
@@ -70,6 +83,49 @@ export function addOperatorCommands(program: Command, session: Session): void {
         session.paint,
       ),
     )
+  })
+
+  const certificate = operator
+    .command('certificate')
+    .description('give an operator a client certificate beside the token; the one before is void')
+    .argument('<name>')
+    .requiredOption('--out <file>', 'PKCS#12 file to write (mode 0600)')
+    .option('--password-file <file>', 'with the password of it in the first line; else it is asked for')
+    .option('--ttl <duration>', "how long it is valid: 8h, 30d; never longer than the operator's token")
+  action<CertificateOptions>(certificate, async ([name = ''], options) => {
+    const { passwordFile } = options
+    const password = await readPassword({
+      ...{ passwordFile, terminal: session.terminal, question: `Password of ${options.out}: ` },
+    })
+    const body = {
+      password: password.reveal(),
+      ...(options.ttl === undefined ? {} : { ttlSeconds: Math.round(parseDuration(options.ttl, '--ttl')) }),
+    }
+    const client = await session.client(options.context)
+    const file = await createPrivateFile(options.out)
+    let made: OperatorCertificate
+    try {
+      const path = `/v1/operators/${encodeURIComponent(name)}/certificate`
+      made = await client.call('POST', path, OperatorCertificate, { body })
+    } catch (error) {
+      await file.discard()
+      throw error
+    }
+    await file.finish(Buffer.from(made.pkcs12, 'base64'))
+    const { pkcs12: _, ...rest } = made
+    print(session, options, { ...rest, file: options.out }, () => [
+      `${options.out}: operator ${name}, expires ${renderMoment(made.expiresAt, session.clock.now())}`,
+    ])
+  })
+
+  const revoke = operator
+    .command('revoke-certificate')
+    .description('make the client certificate of an operator void; the token stays')
+    .argument('<name>')
+  action(revoke, async ([name = ''], options) => {
+    const client = await session.client(options.context)
+    await client.send('DELETE', `/v1/operators/${encodeURIComponent(name)}/certificate`)
+    print(session, options, { name, revoked: true }, () => [`certificate of operator ${name} revoked`])
   })
 
   const remove = operator.command('delete').description('take an operator its access').argument('<name>')

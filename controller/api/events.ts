@@ -2,7 +2,8 @@ import type { ServerResponse } from 'node:http'
 import { operatorPaths } from '../../shared/api/wire.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { MooringError } from '../../shared/errors.ts'
-import { bearerOf } from '../auth/bearer.ts'
+import { operatorOf } from '../auth/gate.ts'
+import type { OperatorCertificates } from '../auth/operator-certificates.ts'
 import type { Operators } from '../auth/operators.ts'
 import { covers, type Principal } from '../auth/policy.ts'
 import type { Fleet, FleetEvent } from '../fleet/fleet.ts'
@@ -12,6 +13,7 @@ import { securityHeaders } from './headers.ts'
 export interface EventRoutesDeps {
   readonly fleet: Pick<Fleet, 'views' | 'subscribe'>
   readonly operators: Operators
+  readonly certificates: Pick<OperatorCertificates, 'authenticate'>
   readonly clock: Clock
   /** How many may watch at a time. */
   readonly most: number
@@ -25,10 +27,14 @@ const mostUnsent = 8 * 1024 * 1024
 
 /** All VMs as they are, then every change: server-sent events (WHATWG HTML, 9.2). */
 export function eventRoutes(app: App, deps: EventRoutesDeps): void {
-  const { fleet, operators, clock, most, signal } = deps
+  const { fleet, clock, most, signal } = deps
   let watchers = 0
 
-  async function watch(response: ServerResponse, isWanted: (pool: string) => boolean, token: string) {
+  async function watch(
+    response: ServerResponse,
+    isWanted: (pool: string) => boolean,
+    still: () => Promise<unknown>,
+  ) {
     const end = new AbortController()
     const stop = () => end.abort()
     response.once('close', stop)
@@ -56,8 +62,8 @@ export function eventRoutes(app: App, deps: EventRoutesDeps): void {
       early = undefined
       for (;;) {
         await clock.sleep(commentMs, end.signal)
-        // A token that ended, or was taken away, ends what it opened.
-        if ((await operators.authenticate(token)) === undefined) return
+        // A token or certificate that ended, or was taken away, ends what it opened.
+        if ((await still()) === undefined) return
         write(': still here\n\n')
       }
     } catch (error) {
@@ -85,7 +91,6 @@ export function eventRoutes(app: App, deps: EventRoutesDeps): void {
       }
       const principal: Principal = principalOf(request)
       const { pool } = request.query
-      const token = bearerOf(request.headers.authorization) ?? ''
       watchers += 1
       reply.hijack()
       reply.raw.writeHead(200, {
@@ -96,7 +101,11 @@ export function eventRoutes(app: App, deps: EventRoutesDeps): void {
       })
       reply.raw.flushHeaders()
       try {
-        await watch(reply.raw, (of) => covers(principal, of) && (pool ?? of) === of, token)
+        await watch(
+          reply.raw,
+          (of) => covers(principal, of) && (pool ?? of) === of,
+          () => operatorOf(request, deps),
+        )
       } finally {
         watchers -= 1
       }

@@ -1,14 +1,23 @@
 import { Type } from 'typebox'
-import { Enrol, OperatorCreate, OperatorCreated, OperatorView } from '../../shared/api/operator.ts'
+import {
+  Enrol,
+  OperatorCertificate,
+  OperatorCertificateRequest,
+  OperatorCreate,
+  OperatorCreated,
+  OperatorView,
+} from '../../shared/api/operator.ts'
 import { limits, operatorPaths } from '../../shared/api/wire.ts'
 import { isMooringError } from '../../shared/errors.ts'
 import type { Audit } from '../audit.ts'
+import type { OperatorCertificates } from '../auth/operator-certificates.ts'
 import type { Operators } from '../auth/operators.ts'
 import type { Principal } from '../auth/policy.ts'
 import { type App, anyone, audited, NameParams, NoContent, operator, principalOf } from './app.ts'
 
 export interface OperatorRoutesDeps {
   readonly operators: Operators
+  readonly certificates: OperatorCertificates
   readonly audit: Audit
   /** Enrolments that one source may try in a minute. */
   readonly enrolmentsPerMinute: number
@@ -16,7 +25,7 @@ export interface OperatorRoutesDeps {
 
 /** Who may use the interface. */
 export function operatorRoutes(app: App, deps: OperatorRoutesDeps): void {
-  const { operators, audit, enrolmentsPerMinute } = deps
+  const { operators, certificates, audit, enrolmentsPerMinute } = deps
   app.route({
     method: 'POST',
     url: operatorPaths.enrol,
@@ -93,6 +102,42 @@ export function operatorRoutes(app: App, deps: OperatorRoutesDeps): void {
       const { name } = request.params
       const what = { action: 'operator.delete', target: `operator/${name}` }
       await audited(audit, request, what, () => operators.remove(name))
+      return reply.code(204).send(null)
+    },
+  })
+  app.route({
+    method: 'POST',
+    url: '/v1/operators/:name/certificate',
+    bodyLimit: limits.operator,
+    config: { access: operator('admin', 'all') },
+    schema: {
+      summary: 'A new client certificate of an operator; the one before is void',
+      tags: ['operators'],
+      params: NameParams,
+      body: OperatorCertificateRequest,
+      response: { 201: OperatorCertificate },
+    },
+    handler: async (request, reply) => {
+      const { name } = request.params
+      const what = { action: 'operator.certify', target: `operator/${name}` }
+      reply.code(201)
+      return audited(audit, request, what, () => certificates.issue(name, request.body))
+    },
+  })
+  app.route({
+    method: 'DELETE',
+    url: '/v1/operators/:name/certificate',
+    config: { access: operator('admin', 'all') },
+    schema: {
+      summary: "Makes an operator's client certificate void at once; the token stays",
+      tags: ['operators'],
+      params: NameParams,
+      response: { 204: NoContent },
+    },
+    handler: async (request, reply) => {
+      const { name } = request.params
+      const what = { action: 'operator.revoke-certificate', target: `operator/${name}` }
+      await audited(audit, request, what, () => certificates.revoke(name))
       return reply.code(204).send(null)
     },
   })

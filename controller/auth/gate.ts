@@ -6,6 +6,7 @@ import type { Metrics } from '../metrics.ts'
 import type { ResourceStore } from '../store/resource-store.ts'
 import type { AgentPeer, Agents } from './agents.ts'
 import { bearerOf } from './bearer.ts'
+import type { OperatorCertificates } from './operator-certificates.ts'
 import type { Operators } from './operators.ts'
 import { type Access, judgePool, judgeRole, type PoolRule, type Principal, type Verdict } from './policy.ts'
 
@@ -22,6 +23,7 @@ declare module 'fastify' {
 
 export interface GateDeps {
   readonly operators: Operators
+  readonly certificates: Pick<OperatorCertificates, 'authenticate'>
   readonly agents: Agents
   readonly store: ResourceStore
   readonly audit: Audit
@@ -38,8 +40,23 @@ export interface Gate {
   cover(request: FastifyRequest): Promise<void>
 }
 
+/** The operator of a request: by its token, or, without an `Authorization` header, by its client certificate. */
+export async function operatorOf(
+  { headers, raw }: Pick<FastifyRequest, 'headers' | 'raw'>,
+  { operators, certificates }: Pick<GateDeps, 'operators' | 'certificates'>,
+): Promise<Principal | undefined> {
+  if (headers.authorization !== undefined) {
+    const token = bearerOf(headers.authorization)
+    return token === undefined ? undefined : operators.authenticate(token)
+  }
+  // A browser shows its certificate for whatever page asks it to.
+  const { origin, host } = headers
+  if (origin !== undefined && origin !== `https://${host}`) return undefined
+  return certificates.authenticate(raw.socket as TLSSocket)
+}
+
 export function createGate(deps: GateDeps): Gate {
-  const { operators, agents, store, audit, metrics, failed } = deps
+  const { agents, store, audit, metrics, failed } = deps
 
   async function admitAgent(request: FastifyRequest): Promise<void> {
     try {
@@ -51,8 +68,7 @@ export function createGate(deps: GateDeps): Gate {
   }
 
   async function admitOperator(request: FastifyRequest, access: Extract<Access, { by: 'operator' }>) {
-    const token = bearerOf(request.headers.authorization)
-    const principal = token === undefined ? undefined : await operators.authenticate(token)
+    const principal = await operatorOf(request, deps)
     if (principal === undefined) await failed(request)
     request.principal = principal ?? null
     await enforce(request, judgeRole(access, principal))

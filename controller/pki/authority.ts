@@ -41,6 +41,14 @@ export interface AgentCertificateRequest {
   readonly notAfter: number
 }
 
+export interface OperatorCertificateRequest {
+  readonly name: string
+  readonly uri: string
+  /** SubjectPublicKeyInfo of an RSA key, DER. */
+  readonly spki: Uint8Array
+  readonly notAfter: number
+}
+
 export interface ServerCertificateRequest {
   readonly names: readonly string[]
   readonly addresses: readonly string[]
@@ -62,8 +70,11 @@ export interface Authority {
   readonly shown: string
   /** Each answers PEM: the certificate and its issuers. */
   signAgent(request: AgentCertificateRequest): Promise<string>
+  signOperator(request: OperatorCertificateRequest): Promise<string>
   signServer(request: ServerCertificateRequest): Promise<string>
 }
+
+const rsa = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' } as const
 
 /** Keys and certificates, 0600; `trusted` alone is public. `before`: the authority that a rotation replaced. */
 export const authorityFiles = {
@@ -95,15 +106,12 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
     subject: string,
     request: { readonly spki: Uint8Array; readonly notAfter: number },
     extensions: readonly Extension[],
+    of: typeof algorithm | typeof rsa = algorithm,
   ): Promise<string> {
     const now = clock.now()
-    const publicKey = await webcrypto.subtle.importKey(
-      'spki',
-      new Uint8Array(request.spki),
-      algorithm,
-      true,
-      ['verify'],
-    )
+    const publicKey = await webcrypto.subtle.importKey('spki', new Uint8Array(request.spki), of, true, [
+      'verify',
+    ])
     const signed = await X509CertificateGenerator.create({
       serialNumber: serialNumber(),
       subject,
@@ -134,6 +142,16 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
         new ExtendedKeyUsageExtension([ExtendedKeyUsage.clientAuth]),
         new SubjectAlternativeNameExtension([{ type: 'url', value: request.uri }]),
       ])}${pem}`,
+    signOperator: async (request) =>
+      `${await sign(
+        `CN=${request.name}`,
+        request,
+        [
+          new ExtendedKeyUsageExtension([ExtendedKeyUsage.clientAuth]),
+          new SubjectAlternativeNameExtension([{ type: 'url', value: request.uri }]),
+        ],
+        rsa,
+      )}${pem}`,
     signServer: async (request) =>
       `${await sign('CN=mooring-controller', request, [
         new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),

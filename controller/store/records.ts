@@ -30,6 +30,8 @@ export interface OperatorRecord {
   readonly pools: readonly string[]
   readonly createdAt: number
   readonly expiresAt: number
+  /** SHA-256 of the key of the client certificate that is valid, hex, and its end. */
+  readonly certificate?: { readonly thumbprint: string; readonly expiresAt: number }
 }
 
 /** A code with which the first administrator, or one who lost the token, becomes an operator. One at a time. */

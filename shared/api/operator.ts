@@ -251,6 +251,24 @@ export const OperatorCreated = Type.Object({
 })
 export type OperatorCreated = Static<typeof OperatorCreated>
 
+/** The password is used once, to wrap what is answered, and kept nowhere. */
+export const OperatorCertificateRequest = Type.Object(
+  {
+    password: Type.String({ minLength: 8, maxLength: 128 }),
+    ttlSeconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 366 * 86_400 })),
+  },
+  { additionalProperties: false },
+)
+export type OperatorCertificateRequest = Static<typeof OperatorCertificateRequest>
+
+/** Key, certificate and issuer as PKCS#12 (RFC 7292), base64; shown once, here. */
+export const OperatorCertificate = Type.Object({
+  name: Name,
+  pkcs12: Type.String({ maxLength: 65_536 }),
+  expiresAt: Time,
+})
+export type OperatorCertificate = Static<typeof OperatorCertificate>
+
 export const OperatorView = Type.Object({
   name: Name,
   role: Role,

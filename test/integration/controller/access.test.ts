@@ -31,6 +31,11 @@ function requests(seeds: Seeds): Record<string, { readonly path: string; readonl
     'GET /v1/operators': { path: '/v1/operators' },
     'POST /v1/operators': { path: '/v1/operators', body: { name: 'made', role: 'viewer' } },
     'DELETE /v1/operators/:name': { path: '/v1/operators/absent' },
+    'POST /v1/operators/:name/certificate': {
+      path: '/v1/operators/absent/certificate',
+      body: { password: 'long enough' },
+    },
+    'DELETE /v1/operators/:name/certificate': { path: '/v1/operators/absent/certificate' },
     'GET /v1/pools': { path: '/v1/pools' },
     'GET /v1/pools/:name': { path: '/v1/pools/web' },
     'PUT /v1/pools/:name': { path: '/v1/pools/web', body: loopbackPool },

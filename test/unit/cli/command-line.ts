@@ -15,6 +15,8 @@ export interface CommandLineOptions {
   /** What a person answers; nobody is there when absent. */
   readonly answer?: boolean
   readonly tty?: boolean
+  /** The password that a person types; nobody is there when absent. */
+  readonly secret?: string
 }
 
 export interface CommandLine {
@@ -45,6 +47,11 @@ export function createCommandLine(t: Test, options: CommandLineOptions = {}): Co
     columns: () => 100,
     rows: () => 20,
     readAll: async () => options.input ?? '',
+    secret: async (question) => {
+      err += question
+      if (options.secret !== undefined) return options.secret
+      throw new MooringError('CONFIG_INVALID', { detail: 'nobody can be asked here; give a password file' })
+    },
     confirm: async (question) => {
       err += question
       if (options.answer !== undefined) return options.answer
