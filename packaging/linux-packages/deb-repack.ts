@@ -20,6 +20,9 @@ export interface RepackOptions {
  */
 const filters = { amd64: ['--x86'], arm64: [] } as const
 
+/** A minute of two processors; where others keep them busy, many times as long. */
+export const packLimitMs = 60 * 60_000
+
 /** Packs the data of an uncompressed deb with xz; every dpkg can read that, and no other packs it as small. */
 export async function repackDeb(deb: string, options: RepackOptions): Promise<void> {
   const members = readAr(await readFile(deb))
@@ -28,15 +31,8 @@ export async function repackDeb(deb: string, options: RepackOptions): Promise<vo
   const plain = join(options.workFolder, 'data.tar')
   await writeFile(plain, data.content)
   const preset = `--lzma2=preset=${options.draft ? 0 : 6}`
-  await run('xz', [
-    '--force',
-    '--format=xz',
-    '--threads=2',
-    '--check=crc64',
-    ...filters[options.arch],
-    preset,
-    plain,
-  ])
+  const how = ['--force', '--format=xz', '--threads=2', '--check=crc64', ...filters[options.arch], preset]
+  await run('xz', [...how, plain], { timeoutMs: packLimitMs })
   const packed: ArMember = { name: 'data.tar.xz', content: await readFile(`${plain}.xz`) }
   await rm(`${plain}.xz`)
   const all = members.map((member) => (member === data ? packed : member))

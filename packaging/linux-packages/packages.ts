@@ -2,7 +2,7 @@ import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { run } from '../tools/command.ts'
 import type { Arch } from '../tools/runtimes.ts'
-import { repackDeb } from './deb-repack.ts'
+import { packLimitMs, repackDeb } from './deb-repack.ts'
 import { writeBuildHost } from './rpm-build-host.ts'
 
 export const packageNames = ['mooring-agent', 'mooring-controller', 'mooring'] as const
@@ -55,7 +55,7 @@ export async function makePackage(request: PackageRequest, deps: PackagesDeps): 
   await run('touch', ['--no-dereference', `--date=@${epoch}`, ...times])
   const target = path.join(out, fileName({ name, format, arch, version }))
   const args = ['package', '--config', `${name}/nfpm.yaml`, '--packager', format, '--target', target]
-  await run(nfpm, args, { cwd: workFolder, env })
+  await run(nfpm, args, { cwd: workFolder, env, timeoutMs: packLimitMs })
   if (format === 'deb') await repackDeb(target, { arch, workFolder, epoch, draft })
   else await writeBuildHost(target, 'reproducible')
   await rm(workFolder, { recursive: true, force: true })
