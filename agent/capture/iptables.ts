@@ -33,6 +33,11 @@ const variables: Readonly<Record<Variant, Readonly<Record<string, string>>>> = {
 
 const families = ['iptables', 'ip6tables'] as const
 const timeoutMs = 30_000
+/**
+ * Istio's program runs dozens of others. Ended in the middle of it, it leaves what it drops all TCP by while it mends
+ * rules ("guardrails", tools/istio-iptables/pkg/capture/run.go): on a slow machine that is no time to be strict with.
+ */
+const istioMs = 300_000
 const maxOutput = 8 * 2 ** 20
 
 /** Calls the programs with an environment of their own. */
@@ -81,7 +86,7 @@ export function createIptables({ exec, path = '/usr/sbin:/usr/bin:/sbin:/bin' }:
 
     async istio(pilotAgent, args, variant, signal) {
       const env = { PATH: path, ...variables[variant] }
-      check('istio-iptables', await exec(pilotAgent, args, { env, timeoutMs, maxOutput, signal }))
+      check('istio-iptables', await exec(pilotAgent, args, { env, timeoutMs: istioMs, maxOutput, signal }))
       const isOver = variant === 'native' && !args.includes('--cleanup-only')
       if (isOver) check('nft', await run('nft', ['-f', '-'], signal, nativeOlderScript))
     },

@@ -21,7 +21,10 @@ const limitMs = 900_000
 
 /** Powers a machine on, and waits until it has answered a peer. */
 export async function bootToAnswer(world: World, caller: Member, vm: Emulated): Promise<SeenBoot> {
-  const onTimeout = () => vm.consoleLog.split('\n').slice(-40).join('\n')
+  const onTimeout = async () => {
+    const rules = await vm.exec('iptables-save', []).catch(() => undefined)
+    return `${vm.consoleLog.split('\n').slice(-40).join('\n')}\n${rules?.stdout ?? ''}`
+  }
   const [poweredOnAt, since] = [Date.now(), monotonicMs()]
   await vm.powerOn()
   // Nobody asks before it has joined: the questions cost time that it needs itself.
@@ -33,8 +36,8 @@ export async function bootToAnswer(world: World, caller: Member, vm: Emulated): 
     .first((event) => event.status === 200 && event.instance === vm.name, {
       ...{ what: `an answer of ${vm.name}`, limitMs },
     })
-    .catch((cause: unknown) => {
-      throw new Error(onTimeout(), { cause })
+    .catch(async (cause: unknown) => {
+      throw new Error(await onTimeout(), { cause })
     })
   await answers.stop()
   const view = await viewOf(world, vm)
