@@ -213,4 +213,32 @@ t.test('a VM under systemd: its agent may go and come, its traffic goes on', asy
       'nothing waited for its own end',
     )
   })
+
+  await t.test('nor is a request lost at a shutdown before which the agent has died', async (t) => {
+    await box.powerOn()
+    await box.booted()
+    await isReady()
+    const id = (await view())?.id
+    const load = world.load(caller)
+    await load.firstOk
+    await waitFor(() => (load.progress().instances.box?.answers ?? 0) > 50, { what: 'load on the VM' })
+    const dropIn = '/run/systemd/system/mooring-agent.service.d/dead.conf'
+    await run(box, 'install', ['-D', '/dev/null', dropIn])
+    await run(box, 'tee', [dropIn], '[Service]\nRestart=no\n')
+    await run(box, 'systemctl', ['daemon-reload'])
+    await run(box, 'systemctl', ['kill', '--kill-whom=main', '--signal=SIGKILL', 'mooring-agent'])
+    await waitFor(async () => (await property(box, 'mooring-agent', 'ActiveState')) === 'failed', {
+      what: 'the agent to be dead',
+    })
+    await box.powerOff()
+    await moreLoad(load)
+    const summary = await load.stop()
+    t.equal(summary.failed, 0, failuresOf(summary))
+    t.comment(sceneLine('shutdown-without-agent', summary))
+    t.equal((await world.operator.vm(id ?? '')).phase, 'left')
+    const journal = await box.journal(['-o', 'cat', '--no-pager', '-u', 'mooring-drain', '--boot', '-0'])
+    t.match(journal, /no agent runs: this command takes the VM out of the mesh/)
+    t.match(journal, /left the mesh/)
+    t.notMatch(journal, /cannot be taken back|cut short/)
+  })
 })
