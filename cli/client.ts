@@ -14,6 +14,8 @@ export interface CallOptions {
   /** Query parameters; undefined ones are left out. */
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>
   readonly body?: unknown
+  /** Sent as they are, instead of `body`. */
+  readonly bytes?: Buffer
 }
 
 /** The operators' side of the controller's interface (`shared/api/wire.ts`). */
@@ -72,11 +74,12 @@ export function createClient(deps: ClientDeps): Client {
     for (const [name, value] of Object.entries(options.query ?? {})) {
       if (value !== undefined) url.searchParams.set(name, String(value))
     }
-    const body = options.body === undefined ? undefined : Buffer.from(JSON.stringify(options.body))
+    const json = options.body === undefined ? undefined : Buffer.from(JSON.stringify(options.body))
+    const body = options.bytes ?? json
     const headers: Record<string, string> = { accept }
     if (deps.token !== undefined) headers.authorization = `Bearer ${deps.token.reveal()}`
     if (body !== undefined) {
-      headers['content-type'] = 'application/json'
+      headers['content-type'] = body === json ? 'application/json' : 'application/octet-stream'
       headers['content-length'] = String(body.length)
     }
     return await exchange(url, { method, headers, agent, signal: until }, body)

@@ -268,7 +268,7 @@ export const errorCatalogue = {
     'The clock of this VM is far from the controller’s',
     'Start time synchronisation; certificates depend on it.',
   ),
-  DISK_FULL: entry(0, true, 'There is no room to write', 'Free space in the folder that `detail` names.'),
+  DISK_FULL: entry(507, true, 'There is no room to write', 'Free space in the folder that `detail` names.'),
   PORT_IN_USE: entry(
     0,
     true,
@@ -292,6 +292,18 @@ export const errorCatalogue = {
     false,
     'The sidecar archive holds something it may not',
     'Build the archive anew; it may hold only plain files below its own folder.',
+  ),
+  ARTIFACT_REFUSED: entry(
+    422,
+    false,
+    'The controller does not take this sidecar archive',
+    'Correct what `detail` names; `mooring artifact verify` looks at an archive before it is sent.',
+  ),
+  ARTIFACT_IN_USE: entry(
+    409,
+    false,
+    'VMs have this sidecar',
+    'Add another one, and wait until each pool has gone over to it: `mooring pool show NAME`.',
   ),
   SIDECAR_EXITED: entry(
     0,

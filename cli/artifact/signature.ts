@@ -1,18 +1,14 @@
-import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
+import { createPrivateKey, createPublicKey, sign } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { MooringError } from '../../shared/errors.ts'
+import { isSignedBy, sidecarStatement } from '../../shared/sidecar-signature.ts'
 import { notASidecar } from './layout.ts'
-
-/** What is signed: the digest, so that a large archive is read once; the words keep it from meaning anything else. */
-function statement(sha256: string): Buffer {
-  return Buffer.from(`mooring sidecar archive sha256:${sha256}\n`)
-}
 
 /** Writes `FILE.sig` beside an archive: Ed25519 (RFC 8032) by a key in PKCS#8, PEM. */
 export async function signArchive(file: string, sha256: string, keyFile: string): Promise<string> {
   const key = createPrivateKey(await pem(keyFile))
   if (key.asymmetricKeyType !== 'ed25519') throw notAKey(keyFile)
-  await writeFile(`${file}.sig`, `${sign(null, statement(sha256), key).toString('base64')}\n`)
+  await writeFile(`${file}.sig`, `${sign(null, sidecarStatement(sha256), key).toString('base64')}\n`)
   return `${file}.sig`
 }
 
@@ -20,11 +16,19 @@ export async function signArchive(file: string, sha256: string, keyFile: string)
 export async function verifySignature(file: string, sha256: string, keyFile: string): Promise<void> {
   const key = createPublicKey(await pem(keyFile))
   if (key.asymmetricKeyType !== 'ed25519') throw notAKey(keyFile)
-  const text = await readFile(`${file}.sig`, 'utf8').catch((cause: unknown) => {
-    throw notASidecar(`there is no ${file}.sig`, cause)
-  })
-  const signature = Buffer.from(text.slice(0, 200), 'base64')
-  if (!verify(null, statement(sha256), key, signature)) throw notASidecar('its signature is by another key')
+  const signature = await readSignature(file)
+  if (signature === undefined) throw notASidecar(`there is no ${file}.sig`)
+  if (!isSignedBy(sha256, signature, key)) throw notASidecar('its signature is by another key')
+}
+
+/** What `FILE.sig` beside an archive holds; undefined when there is none. */
+export async function readSignature(file: string): Promise<string | undefined> {
+  try {
+    return (await readFile(`${file}.sig`, 'utf8')).trim()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw notASidecar(`${file}.sig cannot be read`, error)
+  }
 }
 
 function pem(file: string): Promise<string> {

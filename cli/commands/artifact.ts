@@ -1,22 +1,17 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { MooringError } from '../../shared/errors.ts'
 import { action, print } from '../action.ts'
-import {
-  type BuiltArchive,
-  buildArchive,
-  checkArchive,
-  digestOf,
-  unpackPackage,
-} from '../artifact/archive.ts'
+import { type BuiltArchive, buildArchive, digestOf, unpackPackage } from '../artifact/archive.ts'
 import { openDeb } from '../artifact/deb.ts'
-import { checkVersion, parseArchiveName } from '../artifact/layout.ts'
+import { checkVersion } from '../artifact/layout.ts'
 import { download } from '../artifact/mirror.ts'
 import { openRpm } from '../artifact/rpm.ts'
 import { signArchive, verifySignature } from '../artifact/signature.ts'
+import { verifyArchive } from '../artifact/upload.ts'
+import { inFolder } from '../artifact/work-folder.ts'
 import type { Session } from '../session.ts'
-import { renderTable } from '../table.ts'
+import { addServedArtifactCommands } from './served-artifact.ts'
 
 interface BuildOptions {
   readonly out: string
@@ -58,7 +53,8 @@ export function addArtifactCommands(program: Command, session: Session): void {
     print(session, options, { ...built, ...signature }, () => [
       `${file}: ${Math.round(built.size / 1e6)} MB, sha256:${built.sha256}`,
       '',
-      "For sidecar.artifacts of the controller's configuration, with the file on the controller's machine:",
+      `To have the controller serve it: mooring artifact add ${file}`,
+      "Or, with the file on the controller's machine, for sidecar.artifacts of its configuration:",
       ...entry,
     ])
   })
@@ -75,48 +71,14 @@ export function addArtifactCommands(program: Command, session: Session): void {
       throw new MooringError('ARTIFACT_DIGEST_MISMATCH', { detail: `${file} is sha256:${sha256}` })
     }
     if (options.key !== undefined) await verifySignature(file, sha256, options.key)
-    const arch = await inFolder(resolve(file, '..'), (folder) => checkArchive(file, folder))
-    const named = parseArchiveName(basename(file))
-    if (named !== undefined && named.arch !== arch) {
-      throw new MooringError('ARTIFACT_INVALID', {
-        detail: `its name says ${named.arch}, its programs are for ${arch}`,
-      })
-    }
+    const arch = await verifyArchive(file)
     const signed = options.key !== undefined
     print(session, options, { file, arch, sha256, size, signed }, () => [
       `${file}: whole, for ${arch}, sha256:${sha256}${signed ? ', signed' : ''}`,
     ])
   })
 
-  const list = artifact
-    .command('list')
-    .description('the archives in a folder')
-    .argument('[dir]', 'the folder', '.')
-  action(list, async ([dir = '.'], options) => {
-    const found: BuiltArchive[] = []
-    for (const name of (await readdir(dir)).toSorted()) {
-      const about = parseArchiveName(name)
-      if (about === undefined) continue
-      const file = resolve(dir, name)
-      found.push({ ...about, file, ...(await digestOf(file)) })
-    }
-    print(session, options, found, () =>
-      renderTable(
-        {
-          head: ['VERSION', 'ARCH', 'MB', 'SHA256', 'FILE'],
-          rows: found.map((one) => [
-            one.version,
-            one.arch,
-            `${Math.round(one.size / 1e6)}`,
-            one.sha256,
-            one.file,
-          ]),
-          empty: 'No archives.',
-        },
-        session.paint,
-      ),
-    )
-  })
+  addServedArtifactCommands(artifact, session)
 }
 
 async function make(options: BuildOptions, folder: string, signal: AbortSignal): Promise<BuiltArchive> {
@@ -142,18 +104,6 @@ async function make(options: BuildOptions, folder: string, signal: AbortSignal):
   const opened = await (file.endsWith('.rpm') ? openRpm(file) : openDeb(file))
   const files = await unpackPackage(opened, folder)
   return buildArchive(checkVersion(wanted ?? opened.version), files, out)
-}
-
-/** A folder of one's own below `parent`, gone at the end. */
-async function inFolder<T>(parent: string, work: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(resolve(parent), '.mooring-artifact-')).catch((cause: unknown) => {
-    throw invalid(`${parent} is no folder that can be written`, cause)
-  })
-  try {
-    return await work(folder)
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
 }
 
 function invalid(detail: string, cause?: unknown): MooringError {

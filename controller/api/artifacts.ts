@@ -7,6 +7,7 @@ import type { SidecarArtifact } from '../../shared/api/bundle.ts'
 import { errorText, MooringError } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
 import { writeAtomic } from '../store/atomic-file.ts'
+import type { ArtifactFolder } from './artifact-folder.ts'
 
 export interface ArtifactFile {
   readonly version: string
@@ -18,11 +19,14 @@ export interface ArtifactsDeps {
   readonly files: readonly ArtifactFile[]
   /** Remembers digests between starts, by path, size and time of change. */
   readonly cacheFile: string
+  /** What operators uploaded; it comes before what the configuration names. */
+  readonly kept?: Pick<ArtifactFolder, 'list' | 'fileOf'>
   readonly log: Log
 }
 
 /** The sidecar archives that this controller hands out. */
 export interface Artifacts {
+  /** Of each platform the first one is what VMs are to have. */
   list(): readonly SidecarArtifact[]
   find(sha256: string): SidecarArtifact | undefined
   /** Bytes `from` to `to`, both included. Throws `ARTIFACT_UNAVAILABLE` when the file is another one by now. */
@@ -37,7 +41,7 @@ interface Digest {
 
 /** Reads every archive once: the digest is what agents check, so nobody types it in. */
 export async function createArtifacts(deps: ArtifactsDeps): Promise<Artifacts> {
-  const { files, cacheFile, log } = deps
+  const { files, cacheFile, kept, log } = deps
   const cached = await readCache(cacheFile)
   const digests = new Map<string, Digest>()
   const bySha = new Map<
@@ -52,12 +56,19 @@ export async function createArtifacts(deps: ArtifactsDeps): Promise<Artifacts> {
     log.info('sidecar artifact found', { ...artifact, file })
   }
   await writeAtomic(cacheFile, JSON.stringify(Object.fromEntries(digests)), 0o600)
-  const all = [...bySha.values()].map(({ artifact }) => artifact)
+  const configured = [...bySha.values()].map(({ artifact }) => artifact)
+  const list = (): readonly SidecarArtifact[] => [
+    ...(kept?.list() ?? []).map(({ version, arch, sha256, size }) => ({ version, arch, sha256, size })),
+    ...configured,
+  ]
+  const find = (sha256: string) => list().find((one) => one.sha256 === sha256)
 
   return {
-    list: () => all,
-    find: (sha256) => bySha.get(sha256)?.artifact,
+    list,
+    find,
     async read(sha256, from, to) {
+      const uploaded = kept?.fileOf(sha256)
+      if (uploaded !== undefined) return createReadStream(uploaded, { start: from, end: to })
       const found = bySha.get(sha256)
       if (found === undefined) throw new MooringError('NOT_FOUND')
       const handle = await open(found.file).catch((error: unknown) => {

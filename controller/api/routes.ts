@@ -1,4 +1,5 @@
 import { type App, anyone } from './app.ts'
+import { type ArtifactRoutesDeps, artifactRoutes } from './artifact-routes.ts'
 import { type AuditRoutesDeps, auditRoutes } from './audit.ts'
 import { type BundleRoutesDeps, bundleRoutes } from './bundle.ts'
 import { type EventRoutesDeps, eventRoutes } from './events.ts'
@@ -17,6 +18,7 @@ export interface RoutesDeps {
   readonly bundle: BundleRoutesDeps
   readonly stream: StreamRoutesDeps
   readonly sidecar: SidecarRoutesDeps
+  readonly artifacts?: ArtifactRoutesDeps
   readonly operators: OperatorRoutesDeps
   readonly pools: PoolRoutesDeps
   readonly tokens: TokenRoutesDeps
@@ -32,6 +34,7 @@ export function routes(app: App, deps: RoutesDeps): void {
   bundleRoutes(app, deps.bundle)
   streamRoutes(app, deps.stream)
   sidecarRoutes(app, deps.sidecar)
+  if (deps.artifacts !== undefined) artifactRoutes(app, deps.artifacts)
   operatorRoutes(app, deps.operators)
   poolRoutes(app, deps.pools)
   tokenRoutes(app, deps.tokens)

@@ -81,6 +81,9 @@ export const Seconds = (minimum: number, maximum: number) => Type.Number({ minim
  *   GET    /v1/vms/:id/explanation    → VmExplanation                  viewer
  *   POST   /v1/vms/:id/drain          DrainCreate → 202 VmView         operator
  *   DELETE /v1/vms/:id?now=           → 202 VmView                     operator
+ *   GET    /v1/artifacts              → ArtifactView[]                 viewer of all pools
+ *   PUT    /v1/artifacts/:sha256?…    a piece → ArtifactReceived       admin of all pools
+ *   DELETE /v1/artifacts/:sha256      → 204                            admin of all pools
  *   GET    /v1/audit                  AuditQuery → AuditRecord[]       admin
  *   GET    /healthz /readyz /metrics /openapi.json                     (no credential; /metrics: viewer)
  */

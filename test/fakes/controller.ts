@@ -84,7 +84,13 @@ export async function startController(options: TestControllerOptions = {}): Prom
   const controller = await createController({
     config,
     createMesh: async (deps) => {
-      mesh.meshFacts = { ...fakeFacts, trustDomain: deps.trustDomain, artifacts: deps.artifacts() }
+      mesh.meshFacts = {
+        ...fakeFacts,
+        trustDomain: deps.trustDomain,
+        get artifacts() {
+          return deps.artifacts()
+        },
+      }
       return mesh
     },
     hostname: 'test',

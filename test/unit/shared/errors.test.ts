@@ -33,7 +33,7 @@ t.test('an error carries code, detail, cause and advice', async (t) => {
     code: 'DISK_FULL',
     detail: 'in the state folder',
     retryable: true,
-    status: 500,
+    status: 507,
   })
   t.equal(error.message, 'There is no room to write: in the state folder')
   t.equal(error.cause, cause)

@@ -14,6 +14,7 @@ function setUp(t: { teardown(fn: () => void): void }) {
   const deps = {
     files: [{ version: '1.29.1', arch: 'amd64' as const, file }],
     cacheFile: join(folder, 'artifacts.json'),
+    kept: { list: () => [], fileOf: () => undefined },
     log: silentLog,
   }
   return { file, deps }
