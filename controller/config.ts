@@ -12,6 +12,8 @@ const Count = (value: number, minimum = 1) => Type.Integer({ minimum, maximum: 1
 /** Less than a minute would leave no time to renew in. */
 const Ttl = (value: number, maximum: number) => Type.Integer({ minimum: 60, maximum, default: value })
 const day = 86_400
+/** RFC 1123, as names of namespaces are. */
+const label = '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?'
 const Tree = Type.Record(Type.String({ maxLength: 128 }), Type.Unknown(), { default: {} })
 const Environment = Type.Record(
   Type.String({ pattern: '^[A-Z][A-Z0-9_]{0,127}$' }),
@@ -33,7 +35,7 @@ export const Config = Type.Object(
     instance: Type.String({ maxLength: 253, default: '' }),
     mesh: Type.Object(
       {
-        mode: Type.Literal('standalone', { default: 'standalone' }),
+        mode: Type.Enum(['standalone', 'kubernetes'], { default: 'standalone' }),
         trustDomain: Type.String({
           maxLength: 253,
           pattern: '^[a-z0-9][a-z0-9._-]*$',
@@ -44,11 +46,26 @@ export const Config = Type.Object(
         network: Type.String({ maxLength: 253, default: '' }),
         istiod: Type.Object(
           {
-            binary: Path,
+            /** Needed in standalone mode, which `readConfig` sees to. */
+            binary: Type.Optional(Path),
             listen: Listen('0.0.0.0:15012'),
             address: Type.String({ maxLength: 253, default: '' }),
             environment: Environment,
             meshConfig: Tree,
+          },
+          { ...shut, default: {} },
+        ),
+        kubernetes: Type.Object(
+          {
+            kubeconfig: Type.String({ maxLength: 4096, pattern: '^(/.+)?$', default: '' }),
+            context: Type.String({ maxLength: 253, default: '' }),
+            namespace: Type.String({ pattern: `^(${label})?$`, default: '' }),
+            release: Type.String({ pattern: `^${label}$`, default: 'mooring' }),
+            namespaces: Type.Array(Type.String({ pattern: `^${label}$` }), { maxItems: 1000, default: [] }),
+            istioNamespace: Type.String({ pattern: `^${label}$`, default: 'istio-system' }),
+            revision: Type.String({ pattern: `^(${label})?$`, default: '' }),
+            istiodAddress: Type.String({ maxLength: 300, pattern: '^(.+:\\d{1,5})?$', default: '' }),
+            clusterId: Type.String({ maxLength: 253, default: '' }),
           },
           { ...shut, default: {} },
         ),
@@ -68,6 +85,7 @@ export const Config = Type.Object(
           ),
           { maxItems: 8, default: [] },
         ),
+        trustedKeys: Type.Array(Path, { maxItems: 8, default: [] }),
         proxyConfig: Tree,
         environment: Environment,
       },
@@ -142,8 +160,12 @@ export function readConfig(text: string, environment: ConfigSources['environment
     if (value !== undefined) put(tree, path, fromText(name, value, schema))
   }
   const config = Value.Default(Config, tree)
-  if (Value.Check(Config, config)) return config
-  throw invalid(`${from}: ${fault(config)}`)
+  if (!Value.Check(Config, config)) throw invalid(`${from}: ${fault(config)}`)
+  const { mode, istiod } = config.mesh
+  if (mode === 'standalone' && istiod.binary === undefined) {
+    throw invalid(`${from}: mesh.istiod.binary is missing`)
+  }
+  return config
 }
 
 interface EnvironmentName {

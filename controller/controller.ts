@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import type { Clock } from '../shared/clock.ts'
 import { errorText } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
+import { createArtifactFolder } from './api/artifact-folder.ts'
 import { createArtifacts } from './api/artifacts.ts'
 import type { ReadinessPart } from './api/health.ts'
+import { readTrustedKeys } from './api/trusted-keys.ts'
 import { createAudit } from './audit.ts'
 import { createAgents } from './auth/agents.ts'
 import { createOperatorCertificates } from './auth/operator-certificates.ts'
@@ -17,6 +19,8 @@ import { createChallenges } from './join/challenge.ts'
 import { createJoin } from './join/join.ts'
 import { createSerial } from './join/serial.ts'
 import { createThrottle } from './join/throttle.ts'
+import type { InCluster } from './kubernetes/cluster-access.ts'
+import { createKubernetesMode } from './kubernetes-mode.ts'
 import type { Mesh } from './mesh/mesh.ts'
 import type { StandaloneMeshDeps } from './mesh/standalone/standalone.ts'
 import { createMetrics } from './metrics.ts'
@@ -24,17 +28,21 @@ import { controllerHosts, urlHost } from './network.ts'
 import { createAuthority } from './pki/authority.ts'
 import { createServerCertificate } from './pki/server-certificate.ts'
 import { type ControllerServer, createServer } from './server.ts'
+import { createStandaloneMode } from './standalone-mode.ts'
 import { createAuditTable } from './store/audit-table.ts'
 import { openDatabase } from './store/database.ts'
-import { createDeclared } from './store/declared.ts'
 import { takeProcessLock } from './store/process-lock.ts'
-import { createSqliteStore } from './store/sqlite.ts'
 import { keepSwept } from './store/sweep.ts'
 import { createWriteCheck } from './store/write-check.ts'
 
 export interface ControllerDeps {
   readonly config: Config
+  /** Of the standalone mode. */
   readonly createMesh: (deps: StandaloneMeshDeps) => Promise<Mesh>
+  /** The account of the pod that this runs in; absent where it is none. */
+  readonly inCluster?: InCluster
+  /** Ends what the start waits for. */
+  readonly signal?: AbortSignal
   readonly hostname: string
   /** Addresses of this machine's network cards. */
   readonly addresses: readonly string[]
@@ -78,7 +86,6 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   const { dataDir, limits } = config
   const stop = new AbortController()
   const listen = hostAndPort(config.listen, 'listen')
-  const istiodListen = hostAndPort(config.mesh.istiod.listen, 'mesh.istiod.listen')
   const hosts = controllerHosts({ ...deps, advertise: config.advertise, listenHost: listen.host })
   const [mainHost = 'localhost'] = hosts
   let fleetStarted = false
@@ -87,14 +94,6 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   const lock = takeProcessLock(join(dataDir, 'controller.lock'))
   const database = openDatabase({ file: join(dataDir, 'controller.sqlite') })
   const metrics = createMetrics()
-  const store = createSqliteStore({
-    database,
-    log,
-    timing: {
-      now: clock.now,
-      took: (seconds) => metrics.observe('mooring_store_seconds', {}, seconds),
-    },
-  })
   const audit = createAudit({
     sink: createAuditTable({ database }),
     clock,
@@ -107,41 +106,32 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   const authority = await createAuthority({ folder: pki, clock })
   const certificate = await createServerCertificate({ folder: pki, authority, clock, log, hosts })
   const writes = createWriteCheck({ database, folder: dataDir, clock })
+  const trustedKeys = await readTrustedKeys(config.sidecar.trustedKeys)
+  const kept = await createArtifactFolder({ folder: join(dataDir, 'artifacts'), clock, log })
   const artifacts = await createArtifacts({
+    kept,
     files: config.sidecar.artifacts,
     cacheFile: join(dataDir, 'artifacts.json'),
     log,
   })
-  const declared = await createDeclared(store)
-
-  const mesh = await deps.createMesh({
-    folder: join(dataDir, 'mesh'),
-    istiodBinary: config.mesh.istiod.binary,
-    // `[::]` means both families, as it does for the HTTPS listener.
-    gate: {
-      hosts: istiodListen.host === '::' ? ['::', '0.0.0.0'] : [istiodListen.host],
-      port: istiodListen.port,
-    },
-    advertise: { address: config.mesh.istiod.address || mainHost, port: istiodListen.port },
-    trustDomain: config.mesh.trustDomain,
-    meshId: config.mesh.meshId,
-    clusterId: config.mesh.clusterId,
-    network: config.mesh.network,
-    meshConfig: config.mesh.istiod.meshConfig,
-    proxyConfig: config.sidecar.proxyConfig,
-    istiodEnvironment: config.mesh.istiod.environment,
-    sidecarEnvironment: config.sidecar.environment,
-    certificateTtlSeconds: config.certificates.workloadTtlSeconds,
-    artifacts: artifacts.list,
-    declared: declared.current,
-    proc: deps.proc,
-    clock,
-    log: log.child({ part: 'mesh' }),
-    random,
-  })
+  const shared = { config, artifacts: artifacts.list, metrics, clock, log, random }
+  const mode =
+    config.mesh.mode === 'kubernetes'
+      ? await createKubernetesMode(
+          { ...shared, inCluster: deps.inCluster },
+          AbortSignal.any([stop.signal, ...(deps.signal ? [deps.signal] : [])]),
+        )
+      : await createStandaloneMode({
+          ...shared,
+          createMesh: deps.createMesh,
+          database,
+          host: mainHost,
+          proc: deps.proc,
+        })
+  const { store, mesh, trustDomain } = mode
 
   const fleet = createFleet({
-    store,
+    store: mode.inForce,
     mesh,
     clock,
     log: log.child({ part: 'fleet' }),
@@ -159,9 +149,8 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   })
 
   const operators = createOperators({ store, clock })
-  const { trustDomain } = config.mesh
   const certificates = createOperatorCertificates({ store, authority, trustDomain, clock })
-  const agents = createAgents({ store, clock, trustDomain: config.mesh.trustDomain })
+  const agents = createAgents({ store, clock, trustDomain })
   const challenges = createChallenges({ clock, key: randomBytes(32) })
   const serial = createSerial()
   const throttle = createThrottle({
@@ -171,7 +160,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
     changed: (waiting) => metrics.set('mooring_joins_waiting', {}, waiting),
   })
   const admit = createJoin({
-    store,
+    store: mode.inForce,
     fleet,
     authority,
     challenges,
@@ -183,8 +172,10 @@ export async function createController(deps: ControllerDeps): Promise<Controller
     effects,
     metrics,
     settings: {
-      trustDomain: config.mesh.trustDomain,
-      network: config.mesh.network,
+      trustDomain,
+      get network() {
+        return mode.network()
+      },
       agentCertificateMs: config.certificates.agentTtlSeconds * 1000,
       workloadMs: (config.certificates.tokenTtlSeconds + config.certificates.workloadTtlSeconds) * 1000,
       deadlineMs: limits.joinSeconds * 1000,
@@ -210,8 +201,9 @@ export async function createController(deps: ControllerDeps): Promise<Controller
       bundle: { fleet, signal: stop.signal },
       stream: { fleet },
       sidecar: { artifacts },
+      artifacts: { artifacts, kept, trustedKeys, store, fleet, audit },
       operators: { operators, certificates, audit, enrolmentsPerMinute: limits.enrolmentsPerMinute },
-      pools: { store, fleet, serial, artifacts: artifacts.list, audit, clock },
+      pools: { store, fleet, serial, rules: mode.poolRules, artifacts: artifacts.list, audit, clock },
       tokens: { store, audit, clock },
       vms: { fleet, audit },
       events: { fleet, operators, certificates, clock, most: limits.watchers, signal: stop.signal },
@@ -227,7 +219,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
     return [
       ...(await writes.look()),
       { part: 'fleet', ok: fleetStarted, detail: fleetStarted ? 'reconciles' : 'is starting' },
-      ...mesh.health(),
+      ...mode.readiness(),
     ]
   }
 
@@ -244,9 +236,10 @@ export async function createController(deps: ControllerDeps): Promise<Controller
     server,
     fleet,
     async start() {
+      await mode.prepare(fleet, stop.signal)
       await fleet.start(stop.signal)
       fleetStarted = true
-      beside('mesh', mesh.start(stop.signal))
+      beside('mesh', mode.serve(stop.signal))
       const port = await server.listen(listen.host, listen.port)
       beside(
         'sweep',
@@ -273,9 +266,8 @@ export async function createController(deps: ControllerDeps): Promise<Controller
       )
       await server.close()
       impatience.abort()
-      await mesh.close()
-      declared.close()
-      await store.close()
+      await mode.close()
+      if (database.isOpen) database.close()
       lock.release()
     },
   }

@@ -12,11 +12,14 @@ import { type Command, exitCodeOf, exitCodes, parseCommand, usage } from './cli.
 import { type Config, loadConfig } from './config.ts'
 import { createController } from './controller.ts'
 import { isEffectName } from './effects.ts'
+import type { InCluster } from './kubernetes/cluster-access.ts'
+import { openClusterStore } from './kubernetes-mode.ts'
 import { createStandaloneMesh } from './mesh/standalone/standalone.ts'
 import { createAuthority } from './pki/authority.ts'
 import { finishRootRotation, rotateRoot } from './pki/root-rotation.ts'
 import { finishRotation, rotateAuthority } from './pki/rotation.ts'
 import { openDatabase } from './store/database.ts'
+import type { ResourceStore } from './store/resource-store.ts'
 import { createSqliteStore } from './store/sqlite.ts'
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -69,10 +72,17 @@ async function run(command: { readonly json: boolean }, config: Config): Promise
   const ended = new Promise<number>((resolve) => {
     end = resolve
   })
-  catchSignals(log, end)
+  const stop = new AbortController()
+  catchSignals(log, (code) => {
+    end(code)
+    stop.abort(new MooringError('UNAVAILABLE', { detail: 'the controller stops' }))
+  })
+  const inCluster = accountOfPod()
   const controller = await createController({
     config,
     createMesh: createStandaloneMesh,
+    ...(inCluster && { inCluster }),
+    signal: stop.signal,
     hostname: hostname(),
     addresses: Object.values(networkInterfaces())
       .flat()
@@ -97,6 +107,29 @@ async function run(command: { readonly json: boolean }, config: Config): Promise
     log.info('controller stopped')
   }
 }
+
+/** Where a pod finds its API server and its account (Kubernetes, "Accessing the API from a Pod"). */
+function accountOfPod(): InCluster | undefined {
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = process.env
+  if (!host || !port) return undefined
+  return { host, port, folder: '/var/run/secrets/kubernetes.io/serviceaccount' }
+}
+
+/** For the commands beside `run`. */
+async function storeOf(config: Config): Promise<ResourceStore> {
+  if (config.mesh.mode === 'standalone') {
+    const database = openDatabase({ file: join(config.dataDir, 'controller.sqlite') })
+    return createSqliteStore({ database, log: silentLog })
+  }
+  const deps = { config, inCluster: accountOfPod(), clock: systemClock, log: silentLog, random: Math.random }
+  const within = AbortSignal.timeout(storeWithinMs)
+  return openClusterStore(deps, within).catch((error: unknown) => {
+    const isLate = within.aborted && !(error instanceof MooringError)
+    throw isLate ? new MooringError('STORE_UNAVAILABLE', { detail: 'the API server', cause: error }) : error
+  })
+}
+
+const storeWithinMs = 30_000
 
 function catchSignals(log: Log, end: (code: number) => void): void {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -124,10 +157,7 @@ function killPoint(name: string | undefined): (effect: string) => void {
 }
 
 async function enrol(command: { readonly json: boolean }, config: Config): Promise<number> {
-  const store = createSqliteStore({
-    database: openDatabase({ file: join(config.dataDir, 'controller.sqlite') }),
-    log: silentLog,
-  })
+  const store = await storeOf(config)
   try {
     const { code, expiresAt } = await createOperators({ store, clock: systemClock }).newEnrolment()
     const until = new Date(expiresAt).toISOString()
@@ -160,10 +190,7 @@ async function rotateCa(
     say(command, { ...(await rotateAuthority(deps)) })
     return exitCodes.ok
   }
-  const store = createSqliteStore({
-    database: openDatabase({ file: join(config.dataDir, 'controller.sqlite') }),
-    log: silentLog,
-  })
+  const store = await storeOf(config)
   try {
     const vms = (await store.list('vm')).map(({ value }) => value)
     say(command, { ...(await finishRotation(deps, vms)) })
@@ -177,6 +204,9 @@ async function rotateMeshRoot(
   command: { readonly json: boolean; readonly finish: boolean },
   config: Config,
 ): Promise<number> {
+  if (config.mesh.mode === 'kubernetes') {
+    throw new MooringError('CONFIG_INVALID', { detail: "the mesh's root is the cluster's own" })
+  }
   const deps = {
     folder: join(config.dataDir, 'mesh', 'ca'),
     trustDomain: config.mesh.trustDomain,
@@ -187,10 +217,7 @@ async function rotateMeshRoot(
     say(command, { ...(await finishRootRotation(deps)) })
     return exitCodes.ok
   }
-  const store = createSqliteStore({
-    database: openDatabase({ file: join(config.dataDir, 'controller.sqlite') }),
-    log: silentLog,
-  })
+  const store = await storeOf(config)
   try {
     const vms = (await store.list('vm')).map(({ value }) => value)
     say(command, { ...(await rotateRoot(deps, vms)) })

@@ -2,7 +2,13 @@ import { type Static, Type } from 'typebox'
 import type { Metrics } from '../metrics.ts'
 import { type App, anyone, operator } from './app.ts'
 
-const Part = Type.Object({ part: Type.String(), ok: Type.Boolean(), detail: Type.String() })
+const Part = Type.Object({
+  part: Type.String(),
+  ok: Type.Boolean(),
+  detail: Type.String(),
+  /** False where the controller is of use without it: agents must find it all the more. @defaultValue true */
+  needed: Type.Optional(Type.Boolean()),
+})
 const Readiness = Type.Object({ ready: Type.Boolean(), parts: Type.Array(Part) })
 
 /** One thing that the controller needs to do its work. */
@@ -31,13 +37,13 @@ export function healthRoutes(app: App, deps: HealthRoutesDeps): void {
     url: '/readyz',
     config: { access: anyone },
     schema: {
-      summary: 'Whether every part is well, and which is not',
+      summary: 'Whether every needed part is well, and which is not',
       tags: ['health'],
       response: { 200: Readiness, 503: Readiness },
     },
     handler: async (_request, reply) => {
       const parts = [...(await deps.readiness())]
-      const ready = parts.every((part) => part.ok)
+      const ready = parts.every(({ ok, needed = true }) => ok || !needed)
       return reply.code(ready ? 200 : 503).send({ ready, parts })
     },
   })

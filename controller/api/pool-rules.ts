@@ -1,7 +1,31 @@
 import type { PoolSpec } from '../../shared/api/operator.ts'
 import { MooringError } from '../../shared/errors.ts'
 import { isCidr } from '../join/address.ts'
+import type { MeshMode } from '../mesh/mesh.ts'
+import { checkPool } from '../mesh/pool-check.ts'
 import { effectivePool } from '../mesh/pool-defaults.ts'
+
+/** Throws `REQUEST_INVALID` for a spec that cannot be used beside the others. */
+export type PoolRules = (name: string, spec: PoolSpec, others: ReadonlyMap<string, PoolSpec>) => void
+
+/** Everything that pools have to be in a mesh of that mode; `namespaces` are those where they may be, empty for all. */
+export function poolRules(mode: MeshMode, namespaces: readonly string[] = []): PoolRules {
+  return (name, spec, others) => {
+    checkPoolRules(spec)
+    if (mode === 'standalone') checkStandalone(spec)
+    if (namespaces.length > 0 && !namespaces.includes(spec.namespace)) {
+      throw invalid('namespace', `must be one of ${namespaces.join(', ')}: this controller serves no other`)
+    }
+    checkPool(name, spec, others)
+  }
+}
+
+/** Where there is no cluster, nothing in it can be referred to. */
+function checkStandalone({ workloadGroup, service }: PoolSpec): void {
+  const detail = 'needs the mesh of a cluster; this controller has its own'
+  if (workloadGroup !== undefined) throw invalid('workloadGroup', detail)
+  if (service?.existing === true) throw invalid('service/existing', detail)
+}
 
 /** Throws `REQUEST_INVALID`, naming the field, for what the schema lets through and the controller cannot use. */
 export function checkPoolRules(spec: PoolSpec): void {

@@ -11,10 +11,9 @@ import { covers } from '../auth/policy.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { rolloutProgress } from '../fleet/rollout/progress.ts'
 import type { Serial } from '../join/serial.ts'
-import { checkPool } from '../mesh/pool-check.ts'
 import type { ResourceStore, Stored } from '../store/resource-store.ts'
 import { type App, audited, NameParams, NoContent, operator, principalOf } from './app.ts'
-import { checkPoolChange, checkPoolRules } from './pool-rules.ts'
+import { checkPoolChange, type PoolRules } from './pool-rules.ts'
 
 export interface PoolRoutesDeps {
   readonly store: ResourceStore
@@ -23,13 +22,14 @@ export interface PoolRoutesDeps {
   readonly serial: Serial
   /** The sidecars that this controller hands out. */
   readonly artifacts: () => readonly SidecarArtifact[]
+  readonly rules: PoolRules
   readonly audit: Audit
   readonly clock: Clock
 }
 
 /** VMs that are alike. */
 export function poolRoutes(app: App, deps: PoolRoutesDeps): void {
-  const { store, fleet, serial, audit, clock, artifacts } = deps
+  const { store, fleet, serial, rules, audit, clock, artifacts } = deps
   app.route({
     method: 'GET',
     url: '/v1/pools',
@@ -107,8 +107,7 @@ export function poolRoutes(app: App, deps: PoolRoutesDeps): void {
   async function apply(name: string, spec: PoolSpec): Promise<void> {
     const pools = new Map((await store.list('pool')).map((pool) => [pool.name, pool]))
     const old = pools.get(name)
-    checkPoolRules(spec)
-    checkPool(name, spec, new Map([...pools].map(([other, pool]) => [other, pool.value.spec])))
+    rules(name, spec, new Map([...pools].map(([other, pool]) => [other, pool.value.spec])))
     if (old !== undefined && (await membersOf(name)) > 0) checkPoolChange(old.value.spec, spec)
     const now = clock.now()
     const value = { spec, createdAt: old?.value.createdAt ?? now, updatedAt: now }

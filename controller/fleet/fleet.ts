@@ -6,7 +6,7 @@ import { hasEntry } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Audit } from '../audit.ts'
 import type { Effects } from '../effects.ts'
-import type { Mesh } from '../mesh/mesh.ts'
+import type { IstioObject, Mesh, ObjectRef } from '../mesh/mesh.ts'
 import { canonical } from '../mesh/objects.ts'
 import type { Metrics } from '../metrics.ts'
 import type { ResourceStore } from '../store/resource-store.ts'
@@ -21,6 +21,7 @@ import { createQueue } from './queue.ts'
 import { createReconcile } from './reconcile.ts'
 import { createPacer } from './rollout/pacer.ts'
 import { type Change, createRoster } from './roster.ts'
+import type { FleetSettings } from './settings.ts'
 import { createStreams, type StreamPeer, type StreamSocket } from './streams.ts'
 import { createTakeover } from './takeover.ts'
 import { termsOf } from './terms.ts'
@@ -29,6 +30,7 @@ import { createUptake } from './uptake.ts'
 import { type VmView, vmView } from './views.ts'
 import { createWatchers, type FleetEvent } from './watchers.ts'
 import { createWishes, type DrainWish, type RemovalWish } from './wishes.ts'
+import { keyOfOwner, vmOfKey, workKeys } from './work-keys.ts'
 
 /** All VMs: what is to be the case with them, and what is. */
 export interface Fleet {
@@ -37,6 +39,10 @@ export interface Fleet {
   /** Something about this VM may have changed. */
   enqueue(vm: string): void
   enqueuePool(name: string): void
+  /** Somebody else wrote or deleted an object of ours: what there is now. */
+  observed(ref: ObjectRef, object: IstioObject | undefined): void
+  /** Facts of the mesh, or what stands against pools in it, may be otherwise. */
+  surroundingsChanged(): void
   /** Brings the VM to rest now: after an admission, its entry is written and every older one at its address is gone. */
   settle(vm: string, signal: AbortSignal): Promise<void>
   /** All that the VM needs to be in the mesh, with a fresh token. */
@@ -63,23 +69,8 @@ export interface Fleet {
   close(): Promise<void>
 }
 
+export type { FleetSettings } from './settings.ts'
 export type { FleetEvent } from './watchers.ts'
-
-/** Durations of the fleet; pools have their own for their VMs. */
-export interface FleetSettings {
-  /** How long agents have to come back after a start of the controller, beyond `lostAfterSeconds`. @defaultValue 15 s */
-  readonly reconnectWindowMs?: number
-  /** How often everything is compared with what it should be. @defaultValue 60 s */
-  readonly resyncMs?: number
-  /** Life of a workload token. @defaultValue 1 h */
-  readonly tokenTtlSeconds?: number
-  /** Longest wait for istiod before a drain goes on. @defaultValue 2 s */
-  readonly takenWithinMs?: number
-  /** How often it is looked whether this process runs at all; see `Listening`. @defaultValue 500 ms */
-  readonly listeningPeriodMs?: number
-  /** How many VMs are worked on at a time. @defaultValue 32 */
-  readonly parallel?: number
-}
 
 export interface FleetDeps {
   readonly store: ResourceStore
@@ -96,10 +87,7 @@ export interface FleetDeps {
   readonly random?: () => number
 }
 
-const poolsKey = 'pools'
-const resyncKey = 'resync'
-const rolloutKey = 'rollout'
-const vmKey = (vm: string) => `vm/${vm}`
+const { pools: poolsKey, resync: resyncKey, rollout: rolloutKey, facts: factsKey, vm: vmKey } = workKeys
 
 // Many changes in a row are one look at who may restart its sidecar next.
 const rolloutPauseMs = 200
@@ -128,13 +116,14 @@ export function createFleet(deps: FleetDeps): Fleet {
   const stop = new AbortController()
   let unsubscribe = () => {}
   let knownFacts = ''
+  let isLoaded = false
 
   const chronicle = createChronicle(deps)
   const inventory = createInventory({ mesh, effects })
   const roster = createRoster({ store, network: () => mesh.facts().network, changed: rosterChanged })
   const wishes = createWishes({ store, mesh, effects, clock })
   const issueBundle = createBundleIssue({ store, mesh, effects, wishes, tokenTtlSeconds })
-  const upkeep = createUpkeep({ store, inventory, roster, log })
+  const upkeep = createUpkeep({ store, mode: mesh.mode ?? 'standalone', inventory, roster, log })
   const queue = createQueue({
     clock,
     work,
@@ -202,7 +191,8 @@ export function createFleet(deps: FleetDeps): Fleet {
     if (key === poolsKey) return upkeep.pools(signal)
     if (key === resyncKey) return resync(signal)
     if (key === rolloutKey) return rollOut()
-    const { wakeAt } = await reconcile(key.slice(vmKey('').length), signal)
+    if (key === factsKey) return followFacts()
+    const { wakeAt } = await reconcile(vmOfKey(key), signal)
     if (wakeAt !== undefined) queue.addAfter(key, wakeAt - clock.now())
   }
 
@@ -217,6 +207,10 @@ export function createFleet(deps: FleetDeps): Fleet {
     await roster.load()
     queue.add(poolsKey)
     for (const vm of await upkeep.suspects()) queue.add(vmKey(vm))
+    followFacts()
+  }
+
+  function followFacts(): void {
     const facts = canonical(mesh.facts())
     // They are in every bundle: a root certificate that rotates must reach every VM.
     if (facts !== knownFacts) for (const vm of roster.vms().keys()) queue.add(vmKey(vm))
@@ -263,7 +257,9 @@ export function createFleet(deps: FleetDeps): Fleet {
     for (;;) {
       try {
         await inventory.load(signal)
-        return await roster.load()
+        await roster.load()
+        isLoaded = true
+        return
       } catch (error) {
         signal.throwIfAborted()
         log.warn('the fleet cannot be read yet', { error: errorText(error) })
@@ -289,6 +285,16 @@ export function createFleet(deps: FleetDeps): Fleet {
     enqueue: (vm) => queue.add(vmKey(vm)),
     enqueuePool(name) {
       rosterChanged({ kind: 'pool', name })
+    },
+    observed(ref, object) {
+      inventory.observed(ref, object)
+      // Before that nothing is judged: the start looks at everything.
+      if (isLoaded) queue.add(keyOfOwner(ref))
+    },
+    surroundingsChanged() {
+      if (!isLoaded) return
+      queue.add(factsKey)
+      queue.add(poolsKey)
     },
     settle: (vm, signal) => queue.runNow(vmKey(vm), signal),
     bundle: issueBundle,

@@ -25,6 +25,8 @@ export interface Inventory {
   liftEviction(ref: ObjectRef, signal: AbortSignal): Promise<void>
   applyPoolObject(object: IstioObject, signal: AbortSignal): Promise<void>
   removePoolObject(ref: ObjectRef, signal: AbortSignal): Promise<void>
+  /** Somebody else wrote or deleted it: what there is now. */
+  observed(ref: ObjectRef, object: IstioObject | undefined): void
 }
 
 export interface InventoryDeps {
@@ -51,6 +53,8 @@ export function createInventory(deps: InventoryDeps): Inventory {
   /** When each key was last written, by a count that grows: a list that was begun earlier knows less. */
   const writtenAt = new Map<string, number>()
   let writes = 0
+  /** Writes under way, and whether somebody else's came in between. */
+  const underWay = new Map<string, { disturbed: boolean }>()
 
   function put(ref: ObjectRef, held: IstioObject | 'unknown' | undefined): void {
     const key = keyOf(ref)
@@ -72,18 +76,24 @@ export function createInventory(deps: InventoryDeps): Inventory {
 
   async function change(ref: ObjectRef, after: IstioObject | undefined, write: () => Promise<void>) {
     const key = keyOf(ref)
-    writes += 1
-    writtenAt.set(key, writes)
+    const own = { disturbed: false }
+    underWay.set(key, own)
+    note(key)
     try {
       await write()
-      put(ref, after)
+      put(ref, own.disturbed ? 'unknown' : after)
     } catch (error) {
       put(ref, 'unknown')
       throw error
     } finally {
-      writes += 1
-      writtenAt.set(key, writes)
+      if (underWay.get(key) === own) underWay.delete(key)
+      note(key)
     }
+  }
+
+  function note(key: string): void {
+    writes += 1
+    writtenAt.set(key, writes)
   }
 
   const refsOf = (keys: Set<string> | undefined) =>
@@ -126,6 +136,14 @@ export function createInventory(deps: InventoryDeps): Inventory {
       ),
     removePoolObject: (ref, signal) =>
       change(ref, undefined, () => effects.run('pool-objects-removed', () => mesh.remove(ref, signal))),
+    observed(ref, object) {
+      const key = keyOf(ref)
+      const own = underWay.get(key)
+      // Which of the two writes was the last is known when the object is written again.
+      if (own !== undefined) own.disturbed = true
+      else put(ref, object)
+      note(key)
+    },
   }
 }
 

@@ -200,7 +200,7 @@ export function createReconcile(deps: ReconcileDeps): Reconcile {
 
   /** Puts into the record why its entry could not be written; a retry follows in any case. */
   async function note(vm: string, error: unknown): Promise<void> {
-    if (!isMooringError(error) || !error.code.startsWith('MESH_')) return
+    if (!isMooringError(error) || !/^(MESH|KUBERNETES)_/.test(error.code)) return
     const stored = await store.get('vm', vm)
     if (stored === undefined) return
     const conditions = withCondition(

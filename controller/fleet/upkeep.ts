@@ -1,6 +1,6 @@
 import { errorText } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
-import type { IstioObject, ObjectRef } from '../mesh/mesh.ts'
+import type { IstioObject, MeshMode, ObjectRef } from '../mesh/mesh.ts'
 import { evictionPolicy, meshObjects, poolObjects, refOf, sameObject } from '../mesh/objects.ts'
 import { assignedAddresses, serviceAddress, serviceKey } from '../mesh/service-address.ts'
 import type { PoolRecord, VmRecord } from '../store/records.ts'
@@ -19,18 +19,19 @@ export interface Upkeep {
 
 export interface UpkeepDeps {
   readonly store: ResourceStore
+  readonly mode: MeshMode
   readonly inventory: Inventory
   readonly roster: Roster
   readonly log: Log
 }
 
 export function createUpkeep(deps: UpkeepDeps): Upkeep {
-  const { store, inventory, roster, log } = deps
+  const { store, mode, inventory, roster, log } = deps
 
   /** What should be there; read from the store after the mesh, so that nothing newer is taken for an orphan. */
   async function wanted(): Promise<{ objects: Map<string, IstioObject>; evictions: Set<string> }> {
     const assigned = assignedAddresses(inventory.objects())
-    const objects = new Map(meshObjects().map((object) => [keyOf(refOf(object)), object]))
+    const objects = new Map(meshObjects(mode).map((object) => [keyOf(refOf(object)), object]))
     const pools = [...(await store.list('pool'))].sort((a, b) => (a.name < b.name ? -1 : 1))
     for (const { name, value } of pools) {
       for (const object of objectsOf(name, value, assigned)) objects.set(keyOf(refOf(object)), object)
@@ -44,11 +45,12 @@ export function createUpkeep(deps: UpkeepDeps): Upkeep {
 
   function objectsOf(name: string, pool: PoolRecord, assigned: Map<string, string>): IstioObject[] {
     const { namespace, service } = pool.spec
-    if (service === undefined) return poolObjects(name, pool, { address: '' })
+    // In a cluster istiod gives services their addresses.
+    if (service === undefined || mode === 'kubernetes') return poolObjects(name, pool, { address: '' }, mode)
     const key = serviceKey(namespace, service.host)
     const address = serviceAddress(key, assigned)
     assigned.set(key, address)
-    return poolObjects(name, pool, { address })
+    return poolObjects(name, pool, { address }, mode)
   }
 
   return {

@@ -1,4 +1,4 @@
-import type { IstioObject, Mesh, MeshFacts, ObjectRef } from '../../controller/mesh/mesh.ts'
+import type { IstioObject, Mesh, MeshFacts, MeshMode, ObjectRef } from '../../controller/mesh/mesh.ts'
 import { refOf } from '../../controller/mesh/objects.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { MooringError } from '../../shared/errors.ts'
@@ -42,7 +42,7 @@ export const fakeFacts: MeshFacts = {
   certificateTtlSeconds: 3600,
 }
 
-export function createFakeMesh(deps: { readonly clock: Clock }): FakeMesh {
+export function createFakeMesh(deps: { readonly clock: Clock; readonly mode?: MeshMode }): FakeMesh {
   const objects = new Map<string, IstioObject>()
   const calls: MeshCall[] = []
 
@@ -53,6 +53,7 @@ export function createFakeMesh(deps: { readonly clock: Clock }): FakeMesh {
   }
 
   const mesh: FakeMesh = {
+    mode: deps.mode ?? 'standalone',
     objects,
     calls,
     fault: 'none',

@@ -34,10 +34,21 @@ export interface ControllerProcess {
   exited(): Promise<{ code: number | null; signal: NodeJS.Signals | null }>
 }
 
+export interface ClusterOfController {
+  /** Path of the kubeconfig that the controller has. */
+  readonly kubeconfig: string
+  /** The controller's own namespace. */
+  readonly namespace: string
+  /** Where VMs reach istiod, as host:port. */
+  readonly istiodAddress: string
+}
+
 export interface ControllerDeps {
   readonly network: Network
   readonly parts: Parts
   readonly sidecar: BakedSidecar
+  /** The cluster whose mesh it serves; without it the mesh is its own. */
+  readonly cluster?: ClusterOfController
   /** Merged over istiod's mesh configuration. */
   readonly meshConfig?: Readonly<Record<string, unknown>>
   /** Artifacts instead of the good one; for tests of bad ones. */
@@ -79,27 +90,29 @@ export async function createController(deps: ControllerDeps): Promise<Controller
       ...(deps.names ?? []),
     ],
     dataDir,
-    mesh: {
-      mode: 'standalone',
-      istiod: {
-        binary: parts.istiod,
-        ...(dualStack
-          ? { listen: '[::]:15012', address: network.hostAddress6 }
-          : { address: network.hostAddress }),
-        // Upstream Envoy lacks the filters that Istio's own build has.
-        environment: {
-          PILOT_ENABLE_METADATA_EXCHANGE: 'false',
-          PILOT_ENABLE_ALPN_FILTER: 'false',
-          ...bothFamilies,
+    mesh: deps.cluster
+      ? { mode: 'kubernetes', kubernetes: deps.cluster }
+      : {
+          mode: 'standalone',
+          istiod: {
+            binary: parts.istiod,
+            ...(dualStack
+              ? { listen: '[::]:15012', address: network.hostAddress6 }
+              : { address: network.hostAddress }),
+            // Upstream Envoy lacks the filters that Istio's own build has.
+            environment: {
+              PILOT_ENABLE_METADATA_EXCHANGE: 'false',
+              PILOT_ENABLE_ALPN_FILTER: 'false',
+              ...bothFamilies,
+            },
+            meshConfig: {
+              defaultProviders: {},
+              // Istio's own retries would hide failed requests.
+              defaultHttpRetryPolicy: { attempts: 0 },
+              ...deps.meshConfig,
+            },
+          },
         },
-        meshConfig: {
-          defaultProviders: {},
-          // Istio's own retries would hide failed requests.
-          defaultHttpRetryPolicy: { attempts: 0 },
-          ...deps.meshConfig,
-        },
-      },
-    },
     sidecar: {
       artifacts: deps.artifacts ?? [{ version: sidecar.version, arch, file: sidecar.path }],
       environment: { ...bothFamilies, ...deps.sidecarEnvironment },

@@ -6,7 +6,12 @@ import { mustRun } from '../testbed/command.ts'
 import { createNetwork, type Network, type VmOptions } from '../testbed/network/network.ts'
 import { ensureParts, type Parts } from '../testbed/parts/parts.ts'
 import { type Progress, silentProgress } from '../testbed/progress.ts'
-import { type ControllerDeps, type ControllerProcess, createController } from './controller-process.ts'
+import {
+  type ClusterOfController,
+  type ControllerDeps,
+  type ControllerProcess,
+  createController,
+} from './controller-process.ts'
 import { type Load, type LoadOptions, startLoad } from './load.ts'
 import { createMember, type Member } from './member.ts'
 import { enrol, type Operator } from './operator.ts'
@@ -75,11 +80,13 @@ export interface WorldDeps {
   /** Told when a part of the world stands. */
   readonly onBuilt?: (part: WorldPart) => void
   readonly controller?: Partial<ControllerDeps>
+  /** Starts the cluster whose mesh it is to be; without it the mesh is the controller's own. */
+  readonly startCluster?: (network: Network) => Promise<ClusterOfController>
   /** Makes the administrator; by default the interface is called, without the command line. */
   readonly enrol?: (controller: ControllerProcess) => Promise<Operator>
   /** Changes to the two pools; `null` leaves a pool out. */
-  readonly servers?: Partial<PoolSpec>
-  readonly clients?: Partial<PoolSpec>
+  readonly servers?: Partial<PoolSpec> | null
+  readonly clients?: Partial<PoolSpec> | null
 }
 
 /** Builds a world: parts, network, controller, administrator, and the pools `servers` and `clients`. */
@@ -93,12 +100,16 @@ export async function createWorld(deps: WorldDeps): Promise<World> {
   onBuilt('network')
   let bakedState: string | undefined
   try {
-    const controller = await createController({ network, parts, sidecar, ...deps.controller })
+    const cluster = await deps.startCluster?.(network)
+    const controller = await createController({
+      ...{ network, parts, sidecar, ...(cluster && { cluster }) },
+      ...deps.controller,
+    })
     await controller.start()
     onBuilt('controller')
     const operator = await (deps.enrol ?? enrolDirectly)(controller)
-    await operator.applyPool('servers', { ...serverPool, ...deps.servers })
-    await operator.applyPool('clients', { ...clientPool, ...deps.clients })
+    if (deps.servers !== null) await operator.applyPool('servers', { ...serverPool, ...deps.servers })
+    if (deps.clients !== null) await operator.applyPool('clients', { ...clientPool, ...deps.clients })
     onBuilt('pools')
 
     const prepare = async (name: string, pool: string, options: BootOptions = {}) => {

@@ -133,6 +133,12 @@ t.test('the parts are shown to who asks, and a part that fails says so', async (
   t.match(answer.json(), { ready: false })
   t.match(answer.text, 'does not run')
   t.match((await house.call('GET', '/metrics')).text, 'mooring_mesh_part_ok{part="istiod"} 0')
+  house.mesh.health = () => [{ part: 'istiod', ok: false, detail: 'does not run', needed: false }]
+  t.match(
+    (await house.call('GET', '/readyz', undefined, { token: '' })).json(),
+    { ready: true, parts: [{}, {}, {}, { ok: false }] },
+    'one that the controller is of use without',
+  )
   t.equal(
     (await house.call('GET', '/healthz', undefined, { token: '' })).status,
     200,

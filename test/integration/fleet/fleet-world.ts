@@ -1,6 +1,7 @@
 import { createAudit } from '../../../controller/audit.ts'
 import { createEffects, type EffectName } from '../../../controller/effects.ts'
 import { createFleet, type Fleet, type FleetSettings } from '../../../controller/fleet/fleet.ts'
+import type { MeshMode } from '../../../controller/mesh/mesh.ts'
 import { createMetrics } from '../../../controller/metrics.ts'
 import { createAuditTable } from '../../../controller/store/audit-table.ts'
 import { openDatabase } from '../../../controller/store/database.ts'
@@ -40,6 +41,8 @@ export interface TestAgent {
 
 export interface FleetWorldOptions {
   readonly settings?: FleetSettings
+  /** Whose mesh it is. @defaultValue the controller's own */
+  readonly mode?: MeshMode
   /** Called after each effect; what it throws ends the controller there. */
   readonly afterEffect?: (name: EffectName) => void
 }
@@ -49,7 +52,7 @@ export function createFleetWorld(options: FleetWorldOptions = {}) {
   const clock = createFakeClock()
   const database = openDatabase({ file: ':memory:' })
   const store = createSqliteStore({ database, log: silentLog })
-  const mesh = createFakeMesh({ clock })
+  const mesh = createFakeMesh({ clock, ...(options.mode && { mode: options.mode }) })
   const audit = createAudit({ sink: createAuditTable({ database }), clock })
   const never = new AbortController().signal
   const agents = new Map<string, TestAgent>()

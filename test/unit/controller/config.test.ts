@@ -101,6 +101,33 @@ for (const [name, text, detail] of wrong) {
   })
 }
 
+t.test('a cluster needs no istiod of its own', async (t) => {
+  const { mesh } = readConfig('mesh: {mode: kubernetes, kubernetes: {namespace: mooring-system}}', {})
+  t.equal(mesh.istiod.binary, undefined)
+  t.match(mesh.kubernetes, {
+    namespace: 'mooring-system',
+    release: 'mooring',
+    istioNamespace: 'istio-system',
+  })
+  const fromPod = readConfig('', {
+    MOORING_MESH_MODE: 'kubernetes',
+    MOORING_MESH_KUBERNETES_NAMESPACES: 'shop,bank',
+  })
+  t.same(fromPod.mesh.kubernetes.namespaces, ['shop', 'bank'])
+  for (const [key, value] of [
+    ['namespace', 'Mooring'],
+    ['istiodAddress', 'gateway'],
+    ['kubeconfig', 'relative/file'],
+    ['release', ''],
+  ]) {
+    const text = JSON.stringify({ mesh: { mode: 'kubernetes', kubernetes: { [key as string]: value } } })
+    t.throws(() => readConfig(text, {}), {
+      code: 'CONFIG_INVALID',
+      detail: new RegExp(`mesh\\.kubernetes\\.${key}`),
+    })
+  }
+})
+
 t.test('lives of a minute can be had', async (t) => {
   const lives = { agentTtlSeconds: 60, tokenTtlSeconds: 60, workloadTtlSeconds: 60 }
   t.same(readConfig(JSON.stringify({ ...parse(least), certificates: lives }), {}).certificates, lives)

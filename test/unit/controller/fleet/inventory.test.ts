@@ -77,6 +77,39 @@ t.test('after a write that failed it is not known what is there', async (t) => {
   t.equal(effects.at(-1), 'entry-closed', 'it may have been open')
 })
 
+t.test('what others did is known, also by a list that was begun before', async (t) => {
+  const { inventory, mesh } = stocked()
+  const [kept, gone] = [entry('vm-kept', 'open'), entry('vm-gone', 'open', '10.0.0.2')]
+  await inventory.applyEntry(kept, signal)
+  await inventory.applyEntry(gone, signal)
+  const moved = entry('vm-kept', 'open', '10.0.0.9')
+  const loading = inventory.load(signal)
+  inventory.observed(refOf(kept), moved)
+  inventory.observed(refOf(gone), undefined)
+  await loading
+  t.same(inventory.held(refOf(kept)), moved)
+  t.same(inventory.entriesAt(placeOf('10.0.0.9', '')), [refOf(kept)])
+  t.equal(inventory.held(refOf(gone)), undefined)
+  t.same(inventory.entriesNamed('vm-gone'), [])
+  t.equal(mesh.objects.size, 2, 'nothing was written')
+})
+
+t.test('after a write into which somebody else’s came it is not known what is there', async (t) => {
+  const { inventory, mesh } = stocked()
+  const object = entry('vm-1', 'open')
+  const ref = refOf(object)
+  const { apply } = mesh
+  mesh.apply = async (written, signal) => {
+    await apply(written, signal)
+    inventory.observed(ref, entry('vm-1', 'closed'))
+  }
+  await inventory.applyEntry(object, signal)
+  t.equal(inventory.held(ref), 'unknown')
+  mesh.apply = apply
+  await inventory.applyEntry(object, signal)
+  t.same(inventory.held(ref), object)
+})
+
 t.test('a list that was begun before a write does not take it back', async (t) => {
   const { inventory, mesh } = stocked()
   const gone = entry('vm-gone', 'open')

@@ -1,0 +1,174 @@
+import type { SidecarArtifact } from '../shared/api/bundle.ts'
+import type { Clock } from '../shared/clock.ts'
+import { MooringError } from '../shared/errors.ts'
+import type { Log } from '../shared/log.ts'
+import { poolRules } from './api/pool-rules.ts'
+import { type Config, hostAndPort } from './config.ts'
+import type { Fleet } from './fleet/fleet.ts'
+import { withDeadline } from './join/deadline.ts'
+import { type ClusterAccess, type InCluster, openCluster } from './kubernetes/cluster-access.ts'
+import { createKubernetesMesh, type MeshEvent } from './mesh/kubernetes/kubernetes.ts'
+import type { FactSettings } from './mesh/kubernetes/mesh-facts.ts'
+import { createPoolConditions } from './mesh/kubernetes/pool-conditions.ts'
+import type { Metrics } from './metrics.ts'
+import type { Mode } from './mode.ts'
+import { createGroupedPools } from './store/grouped-pools.ts'
+import { createKubernetesStore, type KubernetesStoreDeps } from './store/kubernetes/store.ts'
+
+export interface KubernetesModeDeps {
+  readonly config: Config
+  /** Absent outside of a pod. */
+  readonly inCluster: InCluster | undefined
+  readonly artifacts: () => readonly SidecarArtifact[]
+  readonly metrics: Metrics
+  readonly clock: Clock
+  readonly log: Log
+  readonly random: () => number
+}
+
+/** How long everything of ours in the cluster may take to be read at the start. */
+const listedWithinMs = 60_000
+
+/**
+ * The mesh of a cluster, whose API server keeps the resources as well. Waits for the API server until aborted; throws
+ * `MESH_FACTS_MISSING` where Istio is not installed.
+ */
+export async function createKubernetesMode(deps: KubernetesModeDeps, signal: AbortSignal): Promise<Mode> {
+  const { config, clock, log, random, metrics } = deps
+  const { namespaces, release } = config.mesh.kubernetes
+  const opened: (() => unknown)[] = []
+  const close = async () => {
+    for (const end of opened.toReversed()) await end()
+  }
+
+  try {
+    const cluster = await openCluster({ ...config.mesh.kubernetes, inCluster: deps.inCluster, clock })
+    opened.push(cluster.close)
+    const rules = poolRules('kubernetes', namespaces)
+    const store = await openStore(cluster, { rules, clock, log, random, timing: timing(metrics) }, signal)
+    opened.push(store.close)
+    const pools = await createGroupedPools({
+      store,
+      group: (namespace, name) => mesh?.group(namespace, name),
+      check: (name, spec) => rules(name, spec, new Map()),
+      log,
+    })
+    opened.push(pools.close)
+    let mesh: Awaited<ReturnType<typeof createKubernetesMesh>> | undefined
+    const made = await createKubernetesMesh(
+      {
+        client: cluster.mesh,
+        owner: `${cluster.namespace}/${release}`,
+        namespaces,
+        settings: factSettings(config),
+        pools: pools.current,
+        artifacts: deps.artifacts,
+        clock,
+        log: log.child({ part: 'mesh' }),
+        random,
+      },
+      signal,
+    )
+    mesh = made
+    opened.push(made.close)
+    const conditions = createPoolConditions({
+      client: cluster.mesh,
+      pools: pools.current,
+      faults: made.faults,
+      clock,
+      log,
+      random,
+    })
+
+    const follow = (fleet: Fleet) => (event: MeshEvent) => {
+      if (event.about === 'object') return fleet.observed(event.ref, event.object)
+      if (event.about === 'group') return pools.groupChanged(event.namespace, event.name)
+      conditions.look()
+      fleet.surroundingsChanged()
+    }
+
+    return {
+      store,
+      inForce: pools.store,
+      mesh: made,
+      poolRules: rules,
+      trustDomain: made.facts().trustDomain,
+      network: () => made.facts().network,
+      // Without its API server a controller goes on serving the agents that it knows, and so do its replicas.
+      readiness: () =>
+        [
+          ...store.health().map(({ part, ok, detail }) => ({ part: `store of ${part}`, ok, detail })),
+          ...made.health(),
+        ].map((part) => ({ ...part, needed: false })),
+      async prepare(fleet, aborted) {
+        await withDeadline(clock, listedWithinMs, 'reading the mesh', () => made.start(aborted)).catch(
+          (error: unknown) => {
+            aborted.throwIfAborted()
+            const faults = made.health().filter(({ ok }) => !ok)
+            const detail = faults.map((fault) => fault.detail).join('; ')
+            throw new MooringError('MESH_UNAVAILABLE', { detail, cause: error })
+          },
+        )
+        opened.push(made.subscribe(follow(fleet)))
+        store.onChange((kind) => {
+          if (kind === 'pool') conditions.look()
+        })
+      },
+      serve: conditions.run,
+      close,
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** The store alone, for a command that needs no mesh; it says nothing about pools. */
+export async function openClusterStore(
+  deps: Pick<KubernetesModeDeps, 'config' | 'inCluster' | 'clock' | 'log' | 'random'>,
+  signal: AbortSignal,
+) {
+  const { config, inCluster, clock, log, random } = deps
+  const cluster = await openCluster({ ...config.mesh.kubernetes, inCluster, clock })
+  try {
+    const rules = poolRules('kubernetes', config.mesh.kubernetes.namespaces)
+    const store = await openStore(cluster, { rules, speaks: () => false, clock, log, random }, signal)
+    return {
+      ...store,
+      async close() {
+        await store.close()
+        cluster.close()
+      },
+    }
+  } catch (error) {
+    cluster.close()
+    throw error
+  }
+}
+
+function openStore(
+  cluster: ClusterAccess,
+  deps: Omit<KubernetesStoreDeps, 'client' | 'namespace'>,
+  signal: AbortSignal,
+) {
+  return createKubernetesStore({ ...deps, client: cluster.store, namespace: cluster.namespace }, signal)
+}
+
+function timing(metrics: Metrics) {
+  return { took: (seconds: number) => metrics.observe('mooring_store_seconds', {}, seconds) }
+}
+
+function factSettings({ mesh, sidecar, certificates }: Config): FactSettings {
+  const { istioNamespace, revision, istiodAddress, clusterId } = mesh.kubernetes
+  const place = istiodAddress === '' ? undefined : hostAndPort(istiodAddress, 'mesh.kubernetes.istiodAddress')
+  return {
+    istioNamespace,
+    revision,
+    address: place && { address: place.host, port: place.port },
+    clusterId: clusterId || undefined,
+    network: mesh.network || undefined,
+    proxyConfig: sidecar.proxyConfig,
+    environment: sidecar.environment,
+    certificateTtlSeconds: certificates.workloadTtlSeconds,
+  }
+}

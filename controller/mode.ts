@@ -1,0 +1,26 @@
+import type { ReadinessPart } from './api/health.ts'
+import type { PoolRules } from './api/pool-rules.ts'
+import type { Fleet } from './fleet/fleet.ts'
+import type { Mesh } from './mesh/mesh.ts'
+import type { ResourceStore } from './store/resource-store.ts'
+
+/** What depends on whose mesh it is: where resources are kept, and who takes in what is written. */
+export interface Mode {
+  /** Resources as they were written. */
+  readonly store: ResourceStore
+  /** The same, but pools as they are in force; for the fleet, and for joins. */
+  readonly inForce: ResourceStore
+  readonly mesh: Mesh
+  readonly poolRules: PoolRules
+  /** First part of every identity; fixed while the controller runs. */
+  readonly trustDomain: string
+  /** Name of the network of the pools that name none. */
+  network(): string
+  /** For `/readyz`. */
+  readiness(): readonly ReadinessPart[]
+  /** Resolves when the mesh is known well enough for the fleet to begin. */
+  prepare(fleet: Fleet, signal: AbortSignal): Promise<void>
+  /** Runs beside everything else; what it throws is the controller's end. */
+  serve(signal: AbortSignal): Promise<void>
+  close(): Promise<void>
+}

@@ -1,0 +1,98 @@
+import t from 'tap'
+import { call } from '../../world/call.ts'
+import { failuresOf } from '../../world/load.ts'
+import { sceneLine } from '../../world/scene.ts'
+import { waitFor } from '../../world/waiting.ts'
+import { echo, serverPool } from '../../world/world.ts'
+import { createKubernetesWorld } from './controller-scene.ts'
+
+t.setTimeout(15 * 60_000)
+
+t.test('a VM lives in the mesh of a cluster, as objects of it', async (t) => {
+  const world = await createKubernetesWorld({ name: 'k8slife', servers: null })
+  t.teardown(() => world.close())
+  const { cluster, controller, operator } = world
+  const kubectl = async (...args: readonly string[]) => (await cluster.kubectl(args)).stdout.trim()
+  const entryOf = async (vm: string) =>
+    JSON.parse(
+      (await kubectl('get', 'workloadentry', vm, '-n', 'shop', '-o', 'json', '--ignore-not-found')) || '{}',
+    )
+
+  await t.test('a pool may be made by kubectl or by the controller’s interface', async (t) => {
+    const { namespace: _, ...spec } = serverPool
+    const metadata = { name: 'servers', namespace: 'shop' }
+    await cluster.apply([{ apiVersion: 'mesh.mooring/v1alpha1', kind: 'Pool', metadata, spec }])
+    for (const condition of ['Accepted', 'Fit']) {
+      await kubectl('wait', `--for=condition=${condition}`, 'mpool/servers', '-n', 'shop', '--timeout=90s')
+    }
+    t.match(await operator.pool('servers'), { spec: { ...serverPool, namespace: 'shop' } })
+    t.match(await kubectl('get', 'mpool', '-n', 'default'), /clients/)
+  })
+
+  const [a, caller] = [await world.boot('a', 'servers'), await world.boot('caller', 'clients')]
+  const b = await world.boot('b', 'servers')
+  const { id } = await b.view()
+
+  await t.test('it is Ready for kubectl, and a peer gets its 200 over mTLS', async (t) => {
+    const { id: first } = await a.view()
+    const wait = ['wait', '--for=condition=Ready', `vm/${first}`, `vm/${id}`, '-n', 'shop', '--timeout=90s']
+    t.match(await kubectl(...wait), 'condition met')
+    t.match((await entryOf(id)).status?.conditions, [{ type: 'Healthy', status: 'True' }])
+    const answer = await waitFor(
+      async () => {
+        const { status, body } = await call(caller.vm, `http://${echo.host}:${echo.http}/`)
+        return status === 200 && (JSON.parse(body) as { clientCert: string | null })
+      },
+      { what: 'a first answer' },
+    )
+    t.match(answer.clientCert, 'URI=spiffe://cluster.local/ns/default/sa/caller')
+    t.equal(
+      (await call(world.network.host, `http://${a.vm.address}:${echo.http}/`)).status,
+      0,
+      'not in plain text',
+    )
+  })
+
+  await t.test('an entry that somebody deletes is put back', async (t) => {
+    const { metadata } = await entryOf(id)
+    await kubectl('delete', 'workloadentry', id, '-n', 'shop')
+    const back = await waitFor(
+      async () => {
+        const entry = await entryOf(id)
+        return entry.status?.conditions?.[0]?.status === 'True' && entry
+      },
+      { what: 'the entry to be open again' },
+    )
+    t.not(back.metadata.uid, metadata.uid)
+  })
+
+  const load = world.load(caller, { options: { 'download-seconds': 3 } })
+  await load.firstOk
+
+  await t.test('a controller that is killed loses nothing', async (t) => {
+    const before = [await entryOf(id), await b.view()]
+    await controller.kill()
+    await controller.start()
+    const after = await b.waitPhase('ready')
+    await waitFor(async () => (await b.view()).connected, { what: 'its stream' })
+    t.equal(after.phaseSince, before[1].phaseSince, 'it was never anything else')
+    t.equal((await entryOf(id)).metadata.uid, before[0].metadata.uid)
+    t.equal((await operator.vms()).length, 3)
+    t.same((await operator.pool('servers')).spec, { ...serverPool, namespace: 'shop' })
+    t.equal((await a.view()).phase, 'ready')
+  })
+
+  await t.test('it leaves under load of every protocol, and its entry is gone', async (t) => {
+    await waitFor(() => load.progress().requests > 200, { what: 'load on both servers' })
+    t.equal(await b.shutDown(), 0, 'the agent ends well')
+    const before = load.progress().requests
+    await waitFor(() => load.progress().requests > before + 200, { what: 'load after the leave' })
+    const summary = await load.stop()
+    t.equal(summary.failed, 0, failuresOf(summary))
+    t.ok((summary.instances.b?.answers ?? 0) > 0, 'it had served')
+    t.comment(sceneLine('kubernetes-leave', summary))
+    t.equal((await b.view()).phase, 'left')
+    t.same(await entryOf(id), {})
+    t.match(await kubectl('get', 'vm', id, '-n', 'shop'), / left /)
+  })
+})
