@@ -99,7 +99,10 @@ export function createMachine(deps: MachineDeps): Machine {
     log,
     undo: (until) => redirect.undo(pilotAgent, until),
   })
-  const application = createApplicationWatch({ probe: createProbe({ host: createDeliveryAddress(clock) }), clock })
+  const application = createApplicationWatch({
+    probe: createProbe({ host: createDeliveryAddress(clock) }),
+    clock,
+  })
   const artifacts = createArtifacts({ paths, log, fetchArtifact: deps.fetchArtifact })
   const runFolder = createRunFolder({ path: paths.run, state: deps.folders.state, user: sidecarUser })
   const ports = createPortGuard('/proc')
