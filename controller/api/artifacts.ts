@@ -20,7 +20,7 @@ export interface ArtifactsDeps {
   /** Remembers digests between starts, by path, size and time of change. */
   readonly cacheFile: string
   /** What operators uploaded; it comes before what the configuration names. */
-  readonly kept?: Pick<ArtifactFolder, 'list' | 'fileOf'>
+  readonly kept: Pick<ArtifactFolder, 'list' | 'fileOf'>
   readonly log: Log
 }
 
@@ -58,7 +58,7 @@ export async function createArtifacts(deps: ArtifactsDeps): Promise<Artifacts> {
   await writeAtomic(cacheFile, JSON.stringify(Object.fromEntries(digests)), 0o600)
   const configured = [...bySha.values()].map(({ artifact }) => artifact)
   const list = (): readonly SidecarArtifact[] => [
-    ...(kept?.list() ?? []).map(({ version, arch, sha256, size }) => ({ version, arch, sha256, size })),
+    ...kept.list().map(({ version, arch, sha256, size }) => ({ version, arch, sha256, size })),
     ...configured,
   ]
   const find = (sha256: string) => list().find((one) => one.sha256 === sha256)
@@ -67,7 +67,7 @@ export async function createArtifacts(deps: ArtifactsDeps): Promise<Artifacts> {
     list,
     find,
     async read(sha256, from, to) {
-      const uploaded = kept?.fileOf(sha256)
+      const uploaded = kept.fileOf(sha256)
       if (uploaded !== undefined) return createReadStream(uploaded, { start: from, end: to })
       const found = bySha.get(sha256)
       if (found === undefined) throw new MooringError('NOT_FOUND')

@@ -18,7 +18,7 @@ export interface RoutesDeps {
   readonly bundle: BundleRoutesDeps
   readonly stream: StreamRoutesDeps
   readonly sidecar: SidecarRoutesDeps
-  readonly artifacts?: ArtifactRoutesDeps
+  readonly artifacts: ArtifactRoutesDeps
   readonly operators: OperatorRoutesDeps
   readonly pools: PoolRoutesDeps
   readonly tokens: TokenRoutesDeps
@@ -34,7 +34,7 @@ export function routes(app: App, deps: RoutesDeps): void {
   bundleRoutes(app, deps.bundle)
   streamRoutes(app, deps.stream)
   sidecarRoutes(app, deps.sidecar)
-  if (deps.artifacts !== undefined) artifactRoutes(app, deps.artifacts)
+  artifactRoutes(app, deps.artifacts)
   operatorRoutes(app, deps.operators)
   poolRoutes(app, deps.pools)
   tokenRoutes(app, deps.tokens)

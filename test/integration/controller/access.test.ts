@@ -49,6 +49,11 @@ function requests(seeds: Seeds): Record<string, { readonly path: string; readonl
     'GET /v1/vms/:id/explanation': { path: `/v1/vms/${vm}/explanation` },
     'POST /v1/vms/:id/drain': { path: `/v1/vms/${vm}/drain`, body: { after: 'hold' } },
     'DELETE /v1/vms/:id': { path: `/v1/vms/${vm}` },
+    'GET /v1/artifacts': { path: '/v1/artifacts' },
+    'PUT /v1/artifacts/:sha256': {
+      path: `/v1/artifacts/${'0'.repeat(64)}?version=1&arch=amd64&size=9&offset=0`,
+    },
+    'DELETE /v1/artifacts/:sha256': { path: `/v1/artifacts/${'0'.repeat(64)}` },
     'GET /v1/audit': { path: '/v1/audit' },
     'GET /healthz': { path: '/healthz' },
     'GET /readyz': { path: '/readyz' },
