@@ -66,6 +66,54 @@ t.test('a VM lives in the mesh of a cluster, as objects of it', async (t) => {
     t.not(back.metadata.uid, metadata.uid)
   })
 
+  await t.test(
+    'what a WorkloadGroup of the user’s own says reaches the entries of running VMs',
+    async (t) => {
+      const group = (tier: string) => ({
+        apiVersion: 'networking.istio.io/v1',
+        kind: 'WorkloadGroup',
+        metadata: { name: 'theirs', namespace: 'shop' },
+        spec: { metadata: { labels: { app: 'other', tier } }, template: {} },
+      })
+      const labelled = (tier: string | undefined) =>
+        waitFor(async () => (await entryOf(id)).spec?.labels?.tier === tier, { what: `tier ${tier}` })
+      const refer = (name: string | null) =>
+        kubectl(
+          ...['patch', 'mpool', 'servers', '-n', 'shop', '--type=merge', '-p'],
+          JSON.stringify({ spec: { workloadGroup: name } }),
+        )
+      await cluster.apply([group('front')])
+      await refer('theirs')
+      await labelled('front')
+      t.equal((await entryOf(id)).spec.labels.app, 'echo', 'what the pool says stands')
+      t.equal(
+        await kubectl('get', 'workloadgroup', '-n', 'shop', '-o', 'name'),
+        'workloadgroup.networking.istio.io/theirs',
+      )
+      await cluster.apply([group('back')])
+      await labelled('back')
+      t.same((await operator.pool('servers')).spec.labels, serverPool.labels, 'operators see what they wrote')
+      await refer(null)
+      await labelled(undefined)
+    },
+  )
+
+  await t.test('a Sidecar of the user’s own for the same VMs is a condition of their pool', async (t) => {
+    const sidecar = {
+      apiVersion: 'networking.istio.io/v1',
+      kind: 'Sidecar',
+      metadata: { name: 'theirs', namespace: 'shop' },
+      spec: { workloadSelector: { labels: { app: 'echo' } }, egress: [{ hosts: ['*/*'] }] },
+    }
+    const fit = (status: string) =>
+      kubectl('wait', `--for=condition=Fit=${status}`, 'mpool/servers', '-n', 'shop', '--timeout=90s')
+    await cluster.apply([sidecar])
+    await fit('False')
+    t.match(await kubectl('get', 'mpool', 'servers', '-n', 'shop', '-o', 'yaml'), /MESH_SIDECAR_CLASH/)
+    await kubectl('delete', 'sidecars.networking.istio.io', 'theirs', '-n', 'shop')
+    t.match(await fit('True'), 'condition met')
+  })
+
   const load = world.load(caller, { options: { 'download-seconds': 3 } })
   await load.firstOk
 
@@ -80,6 +128,22 @@ t.test('a VM lives in the mesh of a cluster, as objects of it', async (t) => {
     t.equal((await operator.vms()).length, 3)
     t.same((await operator.pool('servers')).spec, { ...serverPool, namespace: 'shop' })
     t.equal((await a.view()).phase, 'ready')
+  })
+
+  await t.test('without its API server it goes on serving, and says so', async (t) => {
+    type Readiness = { ready: boolean; parts: readonly { part: string; ok: boolean }[] }
+    const parts = () => operator.call<Readiness>('GET', '/readyz')
+    await cluster.apiServer.kill()
+    await waitFor(async () => (await parts()).parts.some(({ ok }) => !ok), { what: 'word of what is away' })
+    t.ok((await parts()).ready, 'agents are to find it all the more')
+    await t.rejects(operator.createToken('servers'), { status: 503, code: 'STORE_UNAVAILABLE' })
+    const before = load.progress().requests
+    await waitFor(() => load.progress().requests > before + 200, { what: 'load meanwhile' })
+    t.equal((await b.view()).phase, 'ready')
+    await cluster.apiServer.start()
+    await waitFor(async () => (await parts()).parts.every(({ ok }) => ok), { what: 'all to be well' })
+    t.ok(await operator.createToken('servers'))
+    t.equal((await b.view()).phase, 'ready')
   })
 
   await t.test('it leaves under load of every protocol, and its entry is gone', async (t) => {
