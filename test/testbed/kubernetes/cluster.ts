@@ -18,6 +18,7 @@
 import { randomBytes } from 'node:crypto'
 import { appendFile, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type CommandResult, mustRun } from '../command.ts'
 import { createNamespace } from '../network/namespace.ts'
 import type { Network } from '../network/network.ts'
@@ -88,6 +89,8 @@ const firstApiPort = 16443
 const firstEtcdPort = 12379
 const maxClusters = 10
 const hourSeconds = 3600
+const establishedLimitMs = 90_000
+const pollMs = 200
 
 /** Starts a cluster without nodes, and returns when it serves. */
 export async function startCluster(deps: ClusterDeps): Promise<Cluster> {
@@ -186,6 +189,20 @@ export async function startCluster(deps: ClusterDeps): Promise<Cluster> {
     return writeKubeconfig(user, await authority.issue({ commonName: user, organizations: groups }))
   }
 
+  async function established(): Promise<void> {
+    const end = performance.now() + establishedLimitMs
+    for (;;) {
+      try {
+        await kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=90s'])
+        return
+      } catch (error) {
+        // kubectl fails on a definition that the API server has not looked at yet, and has no conditions.
+        if (performance.now() > end) throw error
+        await sleep(pollMs, undefined, signal === undefined ? {} : { signal })
+      }
+    }
+  }
+
   async function stop(): Promise<void> {
     // Nothing of it is needed again, and in order they would wait for each other.
     await Promise.all([apiServer.kill(), etcd.kill()])
@@ -196,7 +213,7 @@ export async function startCluster(deps: ClusterDeps): Promise<Cluster> {
     await apiServer.start()
     if (deps.istio ?? true) {
       await kubectl(['apply', '--server-side', '-f', parts.crds])
-      await kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=90s'])
+      await established()
     }
   } catch (error) {
     await stop()
