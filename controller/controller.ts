@@ -21,6 +21,7 @@ import { createSerial } from './join/serial.ts'
 import { createThrottle } from './join/throttle.ts'
 import type { InCluster } from './kubernetes/cluster-access.ts'
 import { createKubernetesMode } from './kubernetes-mode.ts'
+import { isDualStack } from './mesh/dual-stack.ts'
 import type { Mesh } from './mesh/mesh.ts'
 import type { StandaloneMeshDeps } from './mesh/standalone/standalone.ts'
 import { createMetrics } from './metrics.ts'
@@ -177,6 +178,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
         return mode.network()
       },
       agentCertificateMs: config.certificates.agentTtlSeconds * 1000,
+      dualStack: isDualStack(config.sidecar),
       workloadMs: (config.certificates.tokenTtlSeconds + config.certificates.workloadTtlSeconds) * 1000,
       deadlineMs: limits.joinSeconds * 1000,
     },

@@ -123,7 +123,7 @@ export function createFleet(deps: FleetDeps): Fleet {
   const roster = createRoster({ store, network: () => mesh.facts().network, changed: rosterChanged })
   const wishes = createWishes({ store, mesh, effects, clock })
   const issueBundle = createBundleIssue({ store, mesh, effects, wishes, tokenTtlSeconds })
-  const upkeep = createUpkeep({ store, mode: mesh.mode ?? 'standalone', inventory, roster, log })
+  const upkeep = createUpkeep({ store, mesh, inventory, roster, log })
   const queue = createQueue({
     clock,
     work,

@@ -1,8 +1,9 @@
 import { errorText } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
-import type { IstioObject, MeshMode, ObjectRef } from '../mesh/mesh.ts'
+import { isDualStack } from '../mesh/dual-stack.ts'
+import type { IstioObject, Mesh, ObjectRef } from '../mesh/mesh.ts'
 import { evictionPolicy, meshObjects, poolObjects, refOf, sameObject } from '../mesh/objects.ts'
-import { assignedAddresses, serviceAddress, serviceKey } from '../mesh/service-address.ts'
+import { assignedAddresses, serviceAddress, serviceAddress6, serviceKey } from '../mesh/service-address.ts'
 import type { PoolRecord, VmRecord } from '../store/records.ts'
 import type { ResourceStore } from '../store/resource-store.ts'
 import { type Inventory, keyOf } from './inventory.ts'
@@ -19,14 +20,15 @@ export interface Upkeep {
 
 export interface UpkeepDeps {
   readonly store: ResourceStore
-  readonly mode: MeshMode
+  readonly mesh: Pick<Mesh, 'mode' | 'facts'>
   readonly inventory: Inventory
   readonly roster: Roster
   readonly log: Log
 }
 
 export function createUpkeep(deps: UpkeepDeps): Upkeep {
-  const { store, mode, inventory, roster, log } = deps
+  const { store, mesh, inventory, roster, log } = deps
+  const { mode = 'standalone' } = mesh
 
   /** What should be there; read from the store after the mesh, so that nothing newer is taken for an orphan. */
   async function wanted(): Promise<{ objects: Map<string, IstioObject>; evictions: Set<string> }> {
@@ -50,7 +52,12 @@ export function createUpkeep(deps: UpkeepDeps): Upkeep {
     const key = serviceKey(namespace, service.host)
     const address = serviceAddress(key, assigned)
     assigned.set(key, address)
-    return poolObjects(name, pool, { address }, mode)
+    return poolObjects(
+      name,
+      pool,
+      isDualStack(mesh.facts()) ? { address, address6: serviceAddress6(address) } : { address },
+      mode,
+    )
   }
 
   return {

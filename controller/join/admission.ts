@@ -1,6 +1,8 @@
+import { isIPv6 } from 'node:net'
 import type { JoinFacts, JoinMethodName } from '../../shared/api/join.ts'
 import { withCondition } from '../../shared/conditions.ts'
 import { hasEntry, next } from '../../shared/lifecycle.ts'
+import { dualStackSwitch } from '../mesh/dual-stack.ts'
 import { effectivePool } from '../mesh/pool-defaults.ts'
 import type { PoolRecord, VmRecord } from '../store/records.ts'
 import type { Stored, Write } from '../store/resource-store.ts'
@@ -43,6 +45,8 @@ export interface AdmissionQuestion {
   readonly certificateMs: number
   /** Pin of the authority that will sign it. */
   readonly certificateIssuer: string
+  /** Whether sidecars of this mesh capture and serve IPv6. */
+  readonly dualStack: boolean
   /** Longest time that a workload certificate got by a token given now can last. */
   readonly workloadMs: number
 }
@@ -75,6 +79,10 @@ export function decideAdmission(question: AdmissionQuestion): Admission {
   if (unwelcome !== undefined) return { refused: unwelcome }
   const choice = addressOf(question, pool)
   if (!('address' in choice)) return { refused: choice }
+  if (isIPv6(choice.address) && !question.dualStack) {
+    const detail = `${choice.address} is IPv6, and this mesh is of IPv4 alone: set ${dualStackSwitch} for istiod and sidecars`
+    return { refused: { code: 'ADDRESS_NOT_ALLOWED', detail } }
+  }
   return judgeIdentity(question, pool, choice) ?? judgeAddress(question, pool, choice.address)
 }
 

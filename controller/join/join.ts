@@ -34,6 +34,8 @@ export interface JoinSettings {
   /** Network of the pools that name none. */
   readonly network: string
   readonly agentCertificateMs: number
+  /** Whether sidecars capture and serve IPv6. */
+  readonly dualStack: boolean
   /** Life of a workload token and of a certificate got with it, together. */
   readonly workloadMs: number
   /** Longest time for one join, without waiting for a place. */
@@ -125,6 +127,7 @@ export function createJoin(deps: JoinDeps): Join {
       isLive: fleet.isLive,
       certificateMs: settings.agentCertificateMs,
       certificateIssuer: authority.pin,
+      dualStack: settings.dualStack,
       workloadMs: settings.workloadMs,
     }
   }

@@ -65,10 +65,11 @@ export function workloadEntry(input: WorkloadEntryInput): IstioObject {
 export function poolObjects(
   poolName: string,
   pool: PoolRecord,
-  service: { readonly address: string },
+  /** `address6`: where the mesh is of both families. */
+  service: { readonly address: string; readonly address6?: string },
   mode: MeshMode = 'standalone',
 ): IstioObject[] {
-  const entry = serviceEntry(pool, mode === 'kubernetes' ? undefined : service.address)
+  const entry = serviceEntry(pool, mode === 'kubernetes' ? [] : addressesOf(service))
   const own = sidecar(poolName, pool)
   if (mode === 'standalone') return entry === undefined ? [own] : [entry, own]
   return [
@@ -122,8 +123,18 @@ function strictPool(poolName: string, pool: PoolRecord): IstioObject {
   }
 }
 
-/** Without `address` istiod gives it one (istio pilot/pkg/controllers/ipallocate, Kubernetes alone). */
-function serviceEntry(pool: PoolRecord, address: string | undefined): IstioObject | undefined {
+function addressesOf({
+  address,
+  address6,
+}: {
+  readonly address: string
+  readonly address6?: string
+}): string[] {
+  return address6 === undefined ? [address] : [address, address6]
+}
+
+/** Without addresses istiod gives it some (istio pilot/pkg/controllers/ipallocate, Kubernetes alone). */
+function serviceEntry(pool: PoolRecord, addresses: readonly string[]): IstioObject | undefined {
   const { namespace, service } = effectivePool(pool.spec)
   if (service === undefined) return undefined
   return {
@@ -132,7 +143,7 @@ function serviceEntry(pool: PoolRecord, address: string | undefined): IstioObjec
     metadata: { name: service.host, namespace, labels: managed },
     spec: {
       hosts: [service.host],
-      ...(address !== undefined && { addresses: [address] }),
+      ...(addresses.length > 0 && { addresses: [...addresses] }),
       location: 'MESH_INTERNAL',
       resolution: 'STATIC',
       ports: service.ports.map(({ number, name, protocol }) => ({ number, name, protocol })),

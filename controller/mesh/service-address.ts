@@ -28,6 +28,15 @@ export function serviceAddress(key: string, taken: ReadonlyMap<string, string>):
   throw new MooringError('UNAVAILABLE', { detail: `all ${size} virtual addresses of services are in use` })
 }
 
+/**
+ * The IPv6 address beside it, for VMs that have no IPv4: 2001:2::/48 is the other range of Istio's allocator. One is
+ * made of the other, so that nothing more has to be kept.
+ */
+export function serviceAddress6(address: string): string {
+  const [, , high = 0, low = 0] = address.split('.').map(Number)
+  return `2001:2::f0f0:${((high << 8) | low).toString(16)}`
+}
+
 /** The addresses that written ServiceEntries hold: they are the record of who has which. */
 export function assignedAddresses(objects: readonly IstioObject[]): Map<string, string> {
   const assigned = new Map<string, string>()

@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
 import { call } from '../world/call.ts'
 import { entryOf } from '../world/entries.ts'
@@ -26,6 +28,8 @@ t.test('VMs serve on IPv6: reached by mutual TLS, and they leave without a faile
     config: { controller: { url: world.controller.url6, pin: world.controller.pin } },
   })
   await only.vm.exec('ip', ['-4', 'addr', 'flush', 'dev', 'eth0'])
+  // Without IPv4 there is no way to a name server of IPv4 either.
+  await writeFile(join(only.vm.root, 'etc/resolv.conf'), `nameserver ${world.network.hostAddress6}\n`)
   await only.startApp({ bind: '::' })
   await only.startAgent()
   await only.waitPhase('ready')
@@ -55,6 +59,17 @@ t.test('VMs serve on IPv6: reached by mutual TLS, and they leave without a faile
     })
   }
 
+  await t.test('a VM with IPv6 alone calls by name', async (t) => {
+    const answer = await answerOf(only, both)
+    t.match(answer.clientCert, 'URI=spiffe://cluster.local/ns/default/sa/echo', 'by mutual TLS')
+    const still = await answerOf(caller, both)
+    t.match(
+      still.clientCert,
+      'URI=spiffe://cluster.local/ns/default/sa/caller',
+      'and one of both families as before',
+    )
+  })
+
   await t.test('each leaves under load, and comes back by its key', async (t) => {
     for (const member of servers) {
       const { id } = await member.view()
@@ -78,13 +93,15 @@ t.test('VMs serve on IPv6: reached by mutual TLS, and they leave without a faile
 
 /** What the caller gets from this member. */
 async function answerOf(caller: Member, member: Member): Promise<{ clientCert: string | null }> {
+  let last = ''
   return waitFor(
     async () => {
-      const { status, body } = await call(caller.vm, `http://${echo.host}:${echo.http}/`)
+      const { status, body, error } = await call(caller.vm, `http://${echo.host}:${echo.http}/`)
+      last = `${status} ${error} ${body.slice(0, 200)}`
       if (status !== 200) return false
       const answer = JSON.parse(body) as { instance: string; clientCert: string | null }
       return answer.instance === member.name && answer
     },
-    { what: `an answer of ${member.name}` },
+    { what: `an answer of ${member.name}`, onTimeout: () => last },
   )
 }

@@ -9,7 +9,8 @@ import { refText } from './object-file.ts'
 
 /** A service with what istiod tells peers of it. */
 export interface Service {
-  readonly address: string
+  /** All of them, sorted. */
+  readonly addresses: string
   /** `number/name/protocol`, sorted. */
   readonly ports: string
   /** By `address|port name`. */
@@ -83,7 +84,7 @@ export function expectedRegistry(objects: readonly IstioObject[], trustDomain: s
       }
     }
     registry.set(serviceKey(namespace, spec.hosts[0] ?? ''), {
-      address: spec.addresses?.[0] ?? '',
+      addresses: [...(spec.addresses ?? [])].sort().join(' '),
       ports: portsText(spec.ports),
       endpoints,
     })
@@ -161,8 +162,11 @@ export function parseRegistry(services: unknown, shards: unknown): Registry {
   const [[ownKey, ownValue] = ['', '']] = Object.entries(managed)
   for (const { hostname, defaultAddress, ports, Attributes } of services) {
     if (Attributes.Labels?.[ownKey] !== ownValue) continue
-    registry.set(serviceKey(Attributes.Namespace, hostname), {
-      address: defaultAddress,
+    const key = serviceKey(Attributes.Namespace, hostname)
+    // A service with several addresses is there once for each (convertServices of the same package).
+    const others = registry.get(key)?.addresses.split(' ') ?? []
+    registry.set(key, {
+      addresses: [...others, defaultAddress].sort().join(' '),
       ports: portsText((ports ?? []).map((p) => ({ ...p, number: p.port }))),
       endpoints: parseEndpoints(shards, hostname, Attributes.Namespace),
     })
@@ -205,8 +209,8 @@ export function registryDifferences(
     if (want === undefined) add(service, undefined, `service ${key} should be gone`)
     else if (have === undefined) add(service, undefined, `service ${key} is missing`)
     else {
-      if (want.address !== have.address || want.ports !== have.ports) {
-        add(service, undefined, `service ${key} has other ports or another address`)
+      if (want.addresses !== have.addresses || want.ports !== have.ports) {
+        add(service, undefined, `service ${key} has other ports or other addresses`)
       }
       for (const { workload, text } of endpointDifferences(want.endpoints, have.endpoints)) {
         // An endpoint whose entry is gone can only be moved by its service.

@@ -96,6 +96,7 @@ const base: AdmissionQuestion = {
   isLive: () => false,
   certificateIssuer: 'pin-1',
   certificateMs: 24 * hour,
+  dualStack: false,
   workloadMs: 2 * hour,
 }
 
@@ -277,6 +278,16 @@ const table: readonly (readonly [string, Over, string])[] = [
       suspectedSince: now - 10_000,
     },
     'CLONE_DETECTED',
+  ],
+  [
+    'an IPv6 address in a mesh of IPv4 alone',
+    { peer: 'fd77::5', pools: web({ join: { methods: ['token'], cidrs: ['fd77::/64'] } }) },
+    'ADDRESS_NOT_ALLOWED',
+  ],
+  [
+    'an IPv6 address in a mesh of both families',
+    { peer: 'fd77::5', dualStack: true, pools: web({ join: { methods: ['token'], cidrs: ['fd77::/64'] } }) },
+    'admitted',
   ],
   ['an id that another key has', { own: stored(vm, other) }, 'CLONE_DETECTED'],
 ]

@@ -2,7 +2,12 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { IstioObject } from '../../../../controller/mesh/mesh.ts'
 import { poolObjects } from '../../../../controller/mesh/objects.ts'
-import { assignedAddresses, serviceAddress, serviceKey } from '../../../../controller/mesh/service-address.ts'
+import {
+  assignedAddresses,
+  serviceAddress,
+  serviceAddress6,
+  serviceKey,
+} from '../../../../controller/mesh/service-address.ts'
 import { poolOf, webSpec } from './sample.ts'
 
 function allocate(keys: readonly string[]): Map<string, string> {
@@ -54,4 +59,18 @@ t.test('written ServiceEntries are the record of addresses', async (t) => {
   t.equal(taken.size, 1)
   const bare = { ...objects[0], spec: {} } as IstioObject
   t.equal(assignedAddresses([bare]).size, 0)
+})
+
+t.test('the IPv6 address is made of the other one, and no two are the same', async (t) => {
+  t.equal(serviceAddress6('240.240.0.9'), '2001:2::f0f0:9')
+  t.equal(serviceAddress6('240.240.255.254'), '2001:2::f0f0:fffe')
+  const all = Array.from({ length: 65_534 }, (_, i) => `240.240.${(i + 1) >> 8}.${(i + 1) & 255}`)
+  t.equal(new Set(all.map(serviceAddress6)).size, all.length)
+  const [entry] = poolObjects('web', poolOf(webSpec), {
+    address: '240.240.7.7',
+    address6: '2001:2::f0f0:707',
+  })
+  t.same(entry?.spec.addresses, ['240.240.7.7', '2001:2::f0f0:707'])
+  const assigned = assignedAddresses(entry === undefined ? [] : [entry])
+  t.same([...assigned.values()], ['240.240.7.7'], 'the first is the record of who has which')
 })

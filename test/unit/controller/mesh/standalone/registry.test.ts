@@ -77,7 +77,7 @@ t.test('every kind of difference is seen and says which object to change', async
       'another address of a service',
       [{ ...serviceEntry, spec }, ...objects.slice(1)],
       [
-        'ServiceEntry web.shop.internal | web.shop.internal | service shop/web.shop.internal has other ports or another address',
+        'ServiceEntry web.shop.internal | web.shop.internal | service shop/web.shop.internal has other ports or other addresses',
       ],
     ],
     [
@@ -124,4 +124,16 @@ t.test('answers of another form are not believed', async (t) => {
   t.throws(() => parseRegistry({}, {}), { code: 'MESH_UNAVAILABLE' })
   t.throws(() => parseRegistry([], []), { code: 'MESH_UNAVAILABLE' })
   t.throws(() => parseRevisions('x', revisionAnnotation), { code: 'MESH_UNAVAILABLE' })
+})
+
+t.test('a service with addresses of both families is known by both', async (t) => {
+  const both = poolObjects('web', poolOf(webSpec), { address: '240.240.0.9', address6: '2001:2::f0f0:9' })
+  const answer = captured('registryz') as { defaultAddress: string }[]
+  const twice = answer.flatMap((one) => [one, { ...one, defaultAddress: '2001:2::f0f0:9' }])
+  const wanted = [...both, ...objects.filter(({ kind }) => kind === 'WorkloadEntry')]
+  const expected = expectedRegistry(wanted, 'cluster.local')
+  const differ = (services: unknown) =>
+    registryDifferences(wanted, expected, parseRegistry(services, captured('endpointShardz'))).length
+  t.equal(differ(twice), 0)
+  t.equal(differ(answer), 1, 'one of them alone is not enough')
 })
