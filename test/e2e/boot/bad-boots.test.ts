@@ -73,8 +73,9 @@ t.test('what goes wrong at a boot is said with a code, waited for, and mended', 
     t.equal((await agentSaid(box)).split('the agent cannot start yet').length - 1, 1)
   })
 
-  await t.test('no name is resolved: it tries on', async () => {
+  await t.test('no name is resolved: it tries on', async (t) => {
     await says('CONTROLLER_UNREACHABLE', new RegExp(name))
+    t.equal(await viewOf(world, box), undefined)
     await run(box, 'sh', '-c', `echo ${world.network.hostAddress} ${name} >>/etc/hosts`)
   })
 
