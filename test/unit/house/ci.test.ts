@@ -20,7 +20,7 @@ function runCi(
   const npm = `#!/usr/bin/env bash
 case "$*" in
   'run --silent check') echo "check says this"; exit ${answers.check ?? 0} ;;
-  'run --silent e2e -- --skip-core --failures '*) echo "some line"; echo "${e2e}"; exit ${e2eStatus} ;;
+  'run --silent e2e -- --skip-core --mesh-jobs 2 --failures '*) echo "some line"; echo "${e2e}"; exit ${e2eStatus} ;;
   'test --silent -- --failures '*)
     printf '${answers.failures ?? ''}' >>"\${@: -1}"
     echo "CI is $CI"; echo "${test}"; exit ${testStatus} ;;
