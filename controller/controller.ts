@@ -86,6 +86,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   const { config, clock, log, random } = deps
   const { dataDir, limits } = config
   const stop = new AbortController()
+  const starting = AbortSignal.any([stop.signal, ...(deps.signal ? [deps.signal] : [])])
   const listen = hostAndPort(config.listen, 'listen')
   const hosts = controllerHosts({ ...deps, advertise: config.advertise, listenHost: listen.host })
   const [mainHost = 'localhost'] = hosts
@@ -118,10 +119,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   const shared = { config, artifacts: artifacts.list, metrics, clock, log, random }
   const mode =
     config.mesh.mode === 'kubernetes'
-      ? await createKubernetesMode(
-          { ...shared, inCluster: deps.inCluster },
-          AbortSignal.any([stop.signal, ...(deps.signal ? [deps.signal] : [])]),
-        )
+      ? await createKubernetesMode({ ...shared, inCluster: deps.inCluster }, starting)
       : await createStandaloneMode({
           ...shared,
           createMesh: deps.createMesh,
@@ -238,8 +236,8 @@ export async function createController(deps: ControllerDeps): Promise<Controller
     server,
     fleet,
     async start() {
-      await mode.prepare(fleet, stop.signal)
-      await fleet.start(stop.signal)
+      await mode.prepare(fleet, starting)
+      await fleet.start(starting)
       fleetStarted = true
       beside('mesh', mode.serve(stop.signal))
       const port = await server.listen(listen.host, listen.port)

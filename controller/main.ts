@@ -10,7 +10,7 @@ import { createOperators } from './auth/operators.ts'
 import { backUp, restore } from './backup.ts'
 import { type Command, exitCodeOf, exitCodes, parseCommand, usage } from './cli.ts'
 import { type Config, loadConfig } from './config.ts'
-import { createController } from './controller.ts'
+import { type Controller, createController } from './controller.ts'
 import { isEffectName } from './effects.ts'
 import type { InCluster } from './kubernetes/cluster-access.ts'
 import { openClusterStore } from './kubernetes-mode.ts'
@@ -78,23 +78,24 @@ async function run(command: { readonly json: boolean }, config: Config): Promise
     stop.abort(new MooringError('UNAVAILABLE', { detail: 'the controller stops' }))
   })
   const inCluster = accountOfPod()
-  const controller = await createController({
-    config,
-    createMesh: createStandaloneMesh,
-    ...(inCluster && { inCluster }),
-    signal: stop.signal,
-    hostname: hostname(),
-    addresses: Object.values(networkInterfaces())
-      .flat()
-      .flatMap((card) => (card === undefined ? [] : [card.address])),
-    proc: '/proc',
-    clock: systemClock,
-    log,
-    random: Math.random,
-    afterEffect: killPoint(process.env.MOORING_TEST_KILL_AFTER),
-    onFatal: (error) => end(exitCodeOf(error)),
-  })
+  let controller: Controller | undefined
   try {
+    controller = await createController({
+      config,
+      createMesh: createStandaloneMesh,
+      ...(inCluster && { inCluster }),
+      signal: stop.signal,
+      hostname: hostname(),
+      addresses: Object.values(networkInterfaces())
+        .flat()
+        .flatMap((card) => (card === undefined ? [] : [card.address])),
+      proc: '/proc',
+      clock: systemClock,
+      log,
+      random: Math.random,
+      afterEffect: killPoint(process.env.MOORING_TEST_KILL_AFTER),
+      onFatal: (error) => end(exitCodeOf(error)),
+    })
     const { url, pin, ca, caFile, enrolment } = await controller.start()
     if (command.json) process.stdout.write(`${JSON.stringify({ url, pin, ca, caFile, enrolment })}\n`)
     else {
@@ -102,8 +103,12 @@ async function run(command: { readonly json: boolean }, config: Config): Promise
       if (enrolment !== undefined) process.stdout.write(`enrolment ${enrolment}\n`)
     }
     return await ended
+  } catch (error) {
+    // Told to stop while it started: that what it waited for did not come is no failure.
+    if (stop.signal.aborted) return await ended
+    throw error
   } finally {
-    await controller.close()
+    await controller?.close()
     log.info('controller stopped')
   }
 }

@@ -89,6 +89,38 @@ t.test('a damaged database is exit 3, and stays as it is', async (t) => {
   t.match(readFileSync(join(dataDir, 'controller.sqlite'), 'utf8'), /^precious/)
 })
 
+t.test('it waits for the API server of its cluster, and stops when it is told to', async (t) => {
+  const { folder, dataDir } = setUp(t)
+  const kubeconfig = join(folder, 'kubeconfig')
+  const tree = {
+    clusters: [{ name: 'a', cluster: { server: 'https://127.0.0.1:1' } }],
+    users: [{ name: 'u', user: { token: 'of-nobody-else' } }],
+    contexts: [{ name: 'c', context: { cluster: 'a', user: 'u', namespace: 'mooring-system' } }],
+    'current-context': 'c',
+  }
+  writeFileSync(kubeconfig, JSON.stringify(tree))
+  const child = spawn(process.execPath, [join(project, 'controller/main.ts'), 'run'], {
+    env: {
+      PATH: process.env.PATH ?? '',
+      MOORING_DATA_DIR: dataDir,
+      MOORING_MESH_MODE: 'kubernetes',
+      MOORING_MESH_KUBERNETES_KUBECONFIG: kubeconfig,
+    },
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  let said = ''
+  await new Promise<void>((waits) => {
+    child.stderr.on('data', (data: Buffer) => {
+      said += data.toString()
+      if (said.includes('list pools.mesh.mooring: ECONNREFUSED')) waits()
+    })
+  })
+  child.kill('SIGTERM')
+  const code = await new Promise((done) => child.once('close', done))
+  t.equal(code, 0, said)
+  t.notMatch(said, 'of-nobody-else')
+})
+
 t.test('a kill point that is none is refused', async (t) => {
   const { file } = setUp(t)
   const { code, err } = await run(['run', '--config', file], { MOORING_TEST_KILL_AFTER: 'nothing' })
