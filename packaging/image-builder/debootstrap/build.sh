@@ -81,6 +81,8 @@ if [[ -n $agent ]]; then
   "$here/../agent.sh" --root "$image" --deb "$agent" ${config:+--config "$config"} >&2
 fi
 if [[ -n $sidecar ]]; then "$here/../sidecar.sh" --root "$image" --archive "$sidecar" >&2; fi
+# That of the machine where the root was made.
+rm -f "$image/etc/hostname"
 echo 'LABEL=mooring-root / ext4 errors=remount-ro 0 1' >"$image/etc/fstab"
 leave_root "$image"
 if [[ -n $files ]]; then cp --recursive --no-dereference --preserve=mode,links "$files/." "$image/"; fi
