@@ -15,8 +15,10 @@ const libatomic = `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-l
 /** An application as anybody would write it: enabled in the image, and knows nothing of the mesh. */
 const application = `[Unit]
 Description=An application
+# It gives the machine its name.
+After=cloud-init.service
 [Service]
-ExecStart=/opt/app/node /opt/app/server.mjs --name %H --bind 0.0.0.0
+ExecStart=/bin/sh -c 'exec /opt/app/node /opt/app/server.mjs --name "$(hostname)" --bind 0.0.0.0'
 Environment=LD_LIBRARY_PATH=/opt/app
 [Install]
 WantedBy=multi-user.target
