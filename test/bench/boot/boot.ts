@@ -8,7 +8,7 @@ import { createStage } from './stage.ts'
 /** The agent's own share of a boot, phase by phase, on machines with a systemd and a cloud-init of their own. */
 export const boot: Bench = {
   name: 'boot',
-  about: "the agent's share of the boot of a real machine, phase by phase; about 8 minutes",
+  about: "the agent's share of the boot of a real machine, phase by phase; about 6 minutes",
   async run(deps) {
     const { n, progress, signal } = deps
     const stage = await createStage(deps)
@@ -38,6 +38,6 @@ function remarks(story: string): string[] {
   return [
     'Machines are containers with a systemd, a cloud-init and a network of their own, on this kernel; each is new.',
     'Medians of phases do not add up to the median of the whole.',
-    `The emulated machine has its own kernel, on a processor that is 10 to 20 times slower. ${story}.`,
+    `The emulated machine has a kernel of its own, on a processor that is tens of times slower. ${story}.`,
   ]
 }

@@ -34,9 +34,10 @@ export async function bootContainers(
     step.at(`${i} of ${n}`)
     const name = `${kind.name}-${i}`
     const box = await createBox(world.network, name, kind.image, await agentSeed(world, 'servers'))
+    // Nobody else is in the pool, and the one before has left.
     const powerOn = monotonicMs()
     await box.powerOn()
-    const first = await answers.first((event) => event.status === 200 && event.instance === name, {
+    const first = await answers.first((event) => event.status === 200 && event.begunAt > powerOn, {
       what: `the first answer of ${name}`,
       limitMs: 300_000,
     })

@@ -14,7 +14,7 @@ import { makeAgentDisk } from './emulated-disk.ts'
 import { bootToAnswer } from './first-answer.ts'
 
 /**
- * An emulated processor is 10 to 20 times slower than its machine, which has other things to do too: seconds of the
+ * An emulated processor is tens of times slower than its machine, which has other things to do too: seconds of the
  * product become minutes. Where that is so the pool says more than its defaults.
  */
 const patience = {

@@ -16,7 +16,7 @@ export interface SeenBoot {
   readonly view: VmView
 }
 
-// An emulated processor is 10 to 20 times slower than its machine, which may have other things to do.
+// An emulated processor is tens of times slower than its machine, which may have other things to do.
 const limitMs = 900_000
 
 /** Powers a machine on, and waits until it has answered a peer. */
