@@ -1,8 +1,7 @@
-import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MooringError } from '../../shared/errors.ts'
 import { type ConfigLayer, parseLayer } from '../config-layers.ts'
-import { hasErrno, readBounded } from './files.ts'
+import { namesIn, readBounded } from './files.ts'
 
 /** Largest configuration file, in bytes. */
 const maxBytes = 64 * 1024
@@ -24,13 +23,4 @@ export async function readConfigFiles(path: string): Promise<readonly ConfigLaye
     if (text !== undefined) layers.push(await parseLayer(file, text))
   }
   return layers
-}
-
-async function namesIn(folder: string): Promise<readonly string[]> {
-  try {
-    return await readdir(folder)
-  } catch (error) {
-    if (hasErrno(error, 'ENOENT', 'ENOTDIR')) return []
-    throw error
-  }
 }

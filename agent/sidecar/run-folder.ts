@@ -1,6 +1,6 @@
-import { chmod, chown, mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { chmod, chown, mkdir, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { asStorageFault, hasErrno, readBounded, writeAtomic } from '../host/files.ts'
+import { asStorageFault, namesIn, readBounded, writeAtomic } from '../host/files.ts'
 import { exactFolders, type SidecarFile, writableFolders } from './files.ts'
 
 export interface RunFolderDeps {
@@ -72,15 +72,6 @@ async function strays(run: string, files: readonly SidecarFile[]): Promise<reado
     }
   }
   return found
-}
-
-async function namesIn(folder: string): Promise<readonly string[]> {
-  try {
-    return await readdir(folder)
-  } catch (error) {
-    if (hasErrno(error, 'ENOENT', 'ENOTDIR')) return []
-    throw error
-  }
 }
 
 /** Each folder from `inner` up to `outer`. */
