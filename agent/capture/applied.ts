@@ -12,6 +12,10 @@ const Applied = Type.Object({
   /** SHA-256 of the resulting rules; empty between intention and deed. */
   digest: Type.String({ maxLength: 64 }),
   variant: Type.Enum([...variants]),
+  /** What looked like Istio's guardrails before it was run, by program: somebody else's, and to be kept. */
+  drops: Type.Optional(
+    Type.Record(Type.String({ maxLength: 64 }), Type.Array(Type.String({ maxLength: 64 }), { maxItems: 64 })),
+  ),
 })
 export type Applied = Static<typeof Applied>
 

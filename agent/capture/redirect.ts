@@ -4,7 +4,14 @@ import type { Applied, AppliedFile } from './applied.ts'
 import type { Iptables } from './iptables.ts'
 import { beforeIstio, ownRulesIn, removalOf } from './native-rules.ts'
 import type { CaptureRules } from './rules.ts'
-import { chooseVariant, type SavedRules, type Variant, variants } from './saved-rules.ts'
+import {
+  chooseVariant,
+  guardrailsIn,
+  liftScript,
+  type SavedRules,
+  type Variant,
+  variants,
+} from './saved-rules.ts'
 
 /** The traffic rules in the kernel. Calls are done one after the other; each may be repeated. */
 export interface Redirect {
@@ -31,6 +38,9 @@ export interface RedirectDeps {
   readonly iptables: Iptables
   readonly appliedFile: AppliedFile
 }
+
+/** Longest time to take Istio's guardrails away, also when everything else is told to stop. */
+const liftMs = 30_000
 
 /** Sets the rules by Istio's own program, and remembers what came of it. */
 export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirect {
@@ -65,9 +75,21 @@ export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirec
       return script === undefined ? [] : [{ shown, script }]
     })
 
+  /** Takes away the guardrails of a run that came to no end: they cut the machine off, SSH included. */
+  const lift = async (begun: Applied): Promise<void> => {
+    const { drops } = begun
+    if (begun.digest !== '' || drops === undefined) return
+    const signal = AbortSignal.timeout(liftMs)
+    for (const one of await iptables.saved(begun.variant, signal)) {
+      const script = one.variant === 'native' ? undefined : liftScript(one.text, drops[one.prefix] ?? [])
+      if (script !== undefined) await iptables.restore(one, script, signal)
+    }
+  }
+
   const undo = async (pilotAgent: string, signal: AbortSignal): Promise<void> => {
     prepared = undefined
     const applied = await appliedFile.read()
+    if (applied !== undefined) await lift(applied)
     const interfaces = applied === undefined ? [] : interfacesOf(applied)
     if (applied !== undefined && (await remaining(interfaces, signal)).length > 0) {
       // What it leaves behind, or cannot do because it is gone, is done below.
@@ -85,23 +107,29 @@ export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirec
   }
 
   /** Written before the deed: an agent that is killed in it leaves word of what it was about to do. */
-  const intend = async (rules: CaptureRules, variant: Variant): Promise<Applied> => {
+  const intend = async (
+    rules: CaptureRules,
+    variant: Variant,
+    found: readonly SavedRules[],
+  ): Promise<Applied> => {
     const { apply, cleanup, basis } = rules
-    const intention: Applied = { apply: [...apply], cleanup: [...cleanup], basis, variant, digest: '' }
+    const drops = Object.fromEntries(found.map((one) => [one.prefix, [...guardrailsIn(one.text)]]))
+    const intention: Applied = { apply: [...apply], cleanup: [...cleanup], basis, variant, digest: '', drops }
     await appliedFile.write(intention)
     return intention
   }
 
   const begin = async (pilotAgent: string, rules: CaptureRules, signal: AbortSignal): Promise<Prepared> => {
+    const before = await appliedFile.read()
+    if (before !== undefined) await lift(before)
     let found = await iptables.saved('all', signal)
     const variant = chooseVariant(found)
-    const before = await appliedFile.read()
     // Other arguments would leave behind what only the old ones know.
     if (before !== undefined && !sameRules(before, rules)) {
       await undo(pilotAgent, signal)
       found = await iptables.saved(variant, signal)
     }
-    return { found, intention: await intend(rules, variant) }
+    return { found, intention: await intend(rules, variant, found) }
   }
 
   return {
@@ -115,7 +143,9 @@ export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirec
     prepare: (rules, signal) =>
       inTurn(async () => {
         prepared = undefined
-        const [found, before] = await Promise.all([iptables.saved('all', signal), appliedFile.read()])
+        const before = await appliedFile.read()
+        if (before !== undefined) await lift(before)
+        const found = await iptables.saved('all', signal)
         // Other rules are undone first, and those that are in force need nothing.
         if (before !== undefined && !sameRules(before, rules)) return
         const variant = chooseVariant(found)
@@ -124,7 +154,7 @@ export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirec
           rules,
         )
         if (before !== undefined && now !== '' && now === before.digest) return
-        prepared = { found, intention: await intend(rules, variant) }
+        prepared = { found, intention: await intend(rules, variant, found) }
       }),
 
     apply: (pilotAgent, rules, signal) =>
@@ -144,7 +174,13 @@ export function createRedirect({ iptables, appliedFile }: RedirectDeps): Redirec
             if (script !== undefined) await iptables.restore(one, script, signal)
           }),
         )
-        await iptables.istio(pilotAgent, rules.apply, variant, signal)
+        try {
+          await iptables.istio(pilotAgent, rules.apply, variant, signal)
+        } catch (error) {
+          // What it came to is the error; that this failed too is found at the next try.
+          await lift(intention).catch(() => {})
+          throw error
+        }
         await appliedFile.write({ ...intention, ...(await result(rules, variant, signal)) })
       }),
 

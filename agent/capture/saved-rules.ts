@@ -105,3 +105,36 @@ export function removalScript(saved: string, interfaces: readonly string[]): str
 function bypass(name: string): readonly string[] {
   return [`-A PREROUTING -i ${name} -j RETURN`, `-A OUTPUT -o ${name} -j RETURN`]
 }
+
+/**
+ * What istio-iptables drops all TCP and UDP by while it mends rules (tools/istio-iptables/pkg/builder, buildGuardrails).
+ * It takes them back itself, unless it is ended before.
+ */
+const guardrails: ReadonlySet<string> = new Set(
+  ['INPUT', 'FORWARD', 'OUTPUT'].flatMap((chain) =>
+    ['tcp', 'udp'].map((protocol) => `-A ${chain} -p ${protocol} -j DROP`),
+  ),
+)
+
+/** Rules in the output of iptables-save that look like Istio's guardrails, each as often as it is there. */
+export function guardrailsIn(saved: string): readonly string[] {
+  let table = ''
+  return saved.split('\n').filter((line) => {
+    if (line.startsWith('*')) table = line.slice(1).trim()
+    return table === 'filter' && guardrails.has(line.trim())
+  })
+}
+
+/** Input for `iptables-restore --noflush` that takes away guardrails but those in `kept`, or undefined when there are none. */
+export function liftScript(saved: string, kept: readonly string[]): string | undefined {
+  const left = [...kept]
+  const extra = guardrailsIn(saved).filter((line) => {
+    const at = left.indexOf(line)
+    if (at >= 0) left.splice(at, 1)
+    return at < 0
+  })
+  // The first that fits is deleted, and Istio puts its own first.
+  return extra.length === 0
+    ? undefined
+    : ['*filter', ...extra.map((line) => line.replace('-A', '-D')), 'COMMIT', ''].join('\n')
+}

@@ -261,6 +261,48 @@ t.test('what istio-iptables says is in the error', async (t) => {
   )
 })
 
+/**
+ * A fake of Istio's program that is ended while it mends rules, which the real one cannot be on demand: its guardrails are
+ * up, and nobody takes them down.
+ */
+const endedHalfWay = `#!/bin/sh
+for program in iptables-nft ip6tables-nft; do
+  for chain in INPUT FORWARD OUTPUT; do
+    for protocol in tcp udp; do $program -t filter -I $chain 1 -p $protocol -j DROP; done
+  done
+done
+exit 137
+`
+
+t.test('a run of istio-iptables that is ended half-way does not cut the VM off', async (t) => {
+  const vm = await freshVm('halfway')
+  const program = join(vm.root, 'half-way')
+  await writeFile(program, endedHalfWay, { mode: 0o755 })
+  const rules = captureRules(await bundleFor(vm, { baked, app: 'web', change() {} }), facts)
+  const drops = async () => (await rulesIn(vm)).match(/^-A (INPUT|FORWARD|OUTPUT) -p (tcp|udp) -j DROP$/gm)
+  await vm.exec('iptables-nft', ['-A', 'FORWARD', '-p', 'udp', '-j', 'DROP'])
+  const theirs = await drops()
+  t.equal(theirs?.length, 1, 'a rule of somebody else that looks the same')
+
+  const { redirect, appliedFile } = redirectIn(vm)
+  await t.rejects(redirect.apply(program, rules, signal), { code: 'CAPTURE_FAILED' })
+  t.same(await drops(), theirs, 'the agent that ran it takes them away')
+
+  t.match(await appliedFile.read(), { digest: '' }, 'what it was about to do is written down')
+  await vm.exec(program)
+  t.equal((await drops())?.length, 13)
+  await redirectIn(vm).redirect.apply(parts.pilotAgent, rules, signal)
+  // Istio's own whole run takes with it whatever looks like its guardrails: theirs goes here, as without Mooring.
+  t.equal(await drops(), null, 'and so does the next, when that one was ended too')
+  t.ok(await redirect.verify(rules, signal))
+
+  await t.rejects(redirect.apply(program, rules, signal), { code: 'CAPTURE_FAILED' })
+  await vm.exec(program)
+  await redirectIn(vm).redirect.undo(parts.pilotAgent, signal)
+  t.equal(await drops(), null, 'and so does an undo')
+  await vm.destroy()
+})
+
 t.test('a sidecar that is down for good does not cut its VM off', async (t) => {
   const istiod = await startIstiod(network, parts)
   const vm = await freshVm('watched')

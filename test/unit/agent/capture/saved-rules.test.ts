@@ -2,6 +2,8 @@ import t from 'tap'
 import { parseNameservers } from '../../../../agent/capture/nameservers.ts'
 import {
   chooseVariant,
+  guardrailsIn,
+  liftScript,
   olderScript,
   ownRules,
   removalScript,
@@ -98,4 +100,19 @@ t.test('older connections are let be by rules before all others, set once and ta
   t.equal(ownRules(withBoth, []).length, ownRules(saved, []).length + 2)
   const removal = removalScript(withBoth, []) ?? ''
   for (const rule of [first, quoted]) t.ok(removal.includes(rule.replace('-A', '-D')))
+})
+
+t.test('guardrails are known by their very words, and only where they stand', async (t) => {
+  const rails = ['*filter', '-A INPUT -p tcp -j DROP', '-A INPUT -p tcp -j DROP', '-A OUTPUT -p udp -j DROP']
+  const others = ['-A INPUT -p tcp -m tcp --dport 23 -j DROP', '-A OUTPUT -p icmp -j DROP', 'COMMIT']
+  const text = [...rails, ...others, '*raw', '-A OUTPUT -p tcp -j DROP', 'COMMIT', ''].join('\n')
+  t.same(guardrailsIn(text), rails.slice(1))
+  t.same(guardrailsIn(saved), [])
+  t.equal(
+    liftScript(text, ['-A INPUT -p tcp -j DROP']),
+    '*filter\n-D INPUT -p tcp -j DROP\n-D OUTPUT -p udp -j DROP\nCOMMIT\n',
+    'what somebody else had set stays',
+  )
+  t.equal(liftScript(text, guardrailsIn(text)), undefined)
+  t.equal(liftScript(saved, []), undefined)
 })
