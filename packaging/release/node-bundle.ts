@@ -3,7 +3,7 @@ import path from 'node:path'
 import { run } from '../tools/command.ts'
 
 /** Relative to the project: the programs that run on Node. */
-export type NodeEntry = 'controller/main.ts' | 'cli/main.ts'
+export type NodeEntry = 'controller/main.ts' | 'cli/main.ts' | 'agent/main.ts'
 
 const flags = [
   '--target=node',

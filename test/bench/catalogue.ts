@@ -1,10 +1,11 @@
 import type { Bench } from './bench.ts'
 import { boot } from './boot/boot.ts'
 import { lifecycle } from './lifecycle/lifecycle.ts'
+import { runtime } from './runtime/runtime.ts'
 import { standaloneLimit } from './standalone-limit/standalone-limit.ts'
 
 /** Every benchmark. */
-export const benches: readonly Bench[] = [lifecycle, boot, standaloneLimit]
+export const benches: readonly Bench[] = [lifecycle, boot, runtime, standaloneLimit]
 
 /** The names with what they measure, a line each. */
 export function renderCatalogue(list: readonly Bench[] = benches): string {

@@ -88,7 +88,7 @@ function byProtocol(load: LoadCounts): LifecycleFigures['leave']['byProtocol'] {
 /** The figures beside the goals of the project, which hold for 2 cores at rest. */
 export function judged(figures: LifecycleFigures): readonly Figure[] {
   const { bootMs, sidecarFloorMs, leave, kill, powerCut, agent } = figures
-  const megabytes = (kb: number) => rounded(kb / 1024, 1)
+  const megabytes = (kb: number) => kb / 1024
   return [
     { name: 'boot to first 200, p50', value: bootMs.p50, unit: 'ms', goal: { atMost: 800 } },
     { name: 'boot to first 200, p90', value: bootMs.p90, unit: 'ms' },

@@ -65,7 +65,8 @@ async function cpuTimes(pid: number): Promise<{ readonly own: number; readonly c
   return { own: parseCpuSeconds(stat), children: parseChildCpuSeconds(stat) }
 }
 
-function runTime(command: string, args: readonly string[]): Promise<number> {
+/** Wall time of a program that ends by itself, in milliseconds. */
+export function runTime(command: string, args: readonly string[]): Promise<number> {
   const begun = monotonicMs()
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: 'ignore' })
