@@ -101,48 +101,17 @@ for (const [name, change] of Object.entries(cases)) {
 
 t.test('what others do to the rules is seen and mended, and theirs are left alone', async (t) => {
   const vm = await freshVm('mended')
+  const theirs = (verb: '-A' | '-D', port: number) =>
+    vm.exec('iptables-nft', `-t nat ${verb} PREROUTING -p tcp --dport ${port} -j ACCEPT`.split(' '))
   const { redirect, appliedFile } = redirectIn(vm)
   const rules = captureRules(await bundleFor(vm, { baked, app: 'web' }), facts)
-  await vm.exec('iptables-nft', [
-    '-t',
-    'nat',
-    '-A',
-    'PREROUTING',
-    '-p',
-    'tcp',
-    '--dport',
-    '81',
-    '-j',
-    'ACCEPT',
-  ])
+  await theirs('-A', 81)
   await redirect.apply(parts.pilotAgent, rules, signal)
   const made = await rulesIn(vm)
 
-  await vm.exec('iptables-nft', [
-    '-t',
-    'nat',
-    '-A',
-    'PREROUTING',
-    '-p',
-    'tcp',
-    '--dport',
-    '82',
-    '-j',
-    'ACCEPT',
-  ])
+  await theirs('-A', 82)
   t.ok(await redirect.verify(rules, signal), "others' rules do not count")
-  await vm.exec('iptables-nft', [
-    '-t',
-    'nat',
-    '-D',
-    'PREROUTING',
-    '-p',
-    'tcp',
-    '--dport',
-    '82',
-    '-j',
-    'ACCEPT',
-  ])
+  await theirs('-D', 82)
 
   const harm: readonly (readonly string[])[] = [
     ['-t', 'nat', '-F', 'ISTIO_INBOUND'],
@@ -158,18 +127,7 @@ t.test('what others do to the rules is seen and mended, and theirs are left alon
     t.ok(await redirect.verify(rules, signal), `mended: iptables ${args.join(' ')}`)
   }
   await vm.exec('iptables-nft', ['-t', 'nat', '-F'])
-  await vm.exec('iptables-nft', [
-    '-t',
-    'nat',
-    '-A',
-    'PREROUTING',
-    '-p',
-    'tcp',
-    '--dport',
-    '81',
-    '-j',
-    'ACCEPT',
-  ])
+  await theirs('-A', 81)
   await redirect.apply(parts.pilotAgent, rules, signal)
   t.same(sorted(await rulesIn(vm)), sorted(made), 'a flush of everything too')
 

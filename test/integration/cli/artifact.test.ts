@@ -9,12 +9,10 @@ import { buildArchive, unpackPackage } from '../../../cli/artifact/archive.ts'
 import { openDeb } from '../../../cli/artifact/deb.ts'
 import { archiveFiles } from '../../../cli/artifact/layout.ts'
 import { openRpm } from '../../../cli/artifact/rpm.ts'
-import { runCli } from '../../../cli/program.ts'
-import { createTerminal } from '../../../cli/terminal.ts'
 import { toolsFolder } from '../../../packaging/tools/cache.ts'
 import { run } from '../../../packaging/tools/command.ts'
 import { provideNfpm } from '../../../packaging/tools/nfpm.ts'
-import { systemClock } from '../../../shared/clock.ts'
+import { runMooring } from './command.ts'
 
 const nfpm = await provideNfpm({ cacheFolder: toolsFolder(process.env), searchPath: process.env.PATH ?? '' })
 const folder = await mkdtemp(path.join(tmpdir(), 'mooring-artifact-'))
@@ -61,23 +59,7 @@ async function packaged(format: 'deb' | 'rpm', compression: string, leftOut?: st
   return file
 }
 
-/** Runs `mooring` in this process. */
-async function mooring(...argv: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ['', '']
-  const { stdin, stdout, stderr } = process
-  const terminal = {
-    ...createTerminal({ stdin, stdout, stderr, env: {} }),
-    out: (text: string) => {
-      out += text
-    },
-    err: (text: string) => {
-      err += text
-    },
-  }
-  const deps = { terminal, env: {}, home: folder, clock: systemClock, random: Math.random, version: '0' }
-  const code = await runCli(argv, { ...deps, signal: new AbortController().signal })
-  return { code, out, err }
-}
+const mooring = (...argv: readonly string[]) => runMooring(argv, { home: folder })
 
 t.test('the archive is what agents take', async (t) => {
   t.same(new Map(archiveFiles.map(({ name, mode }) => [name as string, mode as number])), agentFiles)

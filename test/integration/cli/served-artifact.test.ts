@@ -7,15 +7,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { type BuiltArchive, buildArchive } from '../../../cli/artifact/archive.ts'
 import { signArchive } from '../../../cli/artifact/signature.ts'
-import { runCli } from '../../../cli/program.ts'
-import { createTerminal } from '../../../cli/terminal.ts'
 import { run } from '../../../packaging/tools/command.ts'
 import type { ArtifactView } from '../../../shared/api/artifact.ts'
 import type { OperatorCreated, PoolView, Role } from '../../../shared/api/operator.ts'
 import type { AgentStatus } from '../../../shared/api/stream.ts'
-import { systemClock } from '../../../shared/clock.ts'
 import type { FakeAgent } from '../../fakes/agent.ts'
 import { startController, type TestController } from '../../fakes/controller.ts'
+import { runMooring } from './command.ts'
 
 const folder = await mkdtemp(path.join(tmpdir(), 'mooring-served-'))
 t.teardown(() => rm(folder, { recursive: true, force: true }))
@@ -61,26 +59,13 @@ async function operatorOf(house: TestController, role: Role, pools: readonly str
 
 /** Runs `mooring` in this process as the controller's administrator, or who has `token`. */
 async function mooring(house: TestController, argv: readonly string[], token = house.admin) {
-  let [out, err] = ['', '']
-  const { stdin, stdout, stderr } = process
-  const terminal = {
-    ...createTerminal({ stdin, stdout, stderr, env: {} }),
-    out: (text: string) => {
-      out += text
-    },
-    err: (text: string) => {
-      err += text
-    },
-  }
   await writeFile(path.join(folder, 'token'), token, { mode: 0o600 })
   const env = {
     MOORING_URL: house.url,
     MOORING_CA_FILE: path.join(folder, 'ca.pem'),
     MOORING_TOKEN_FILE: path.join(folder, 'token'),
   }
-  const deps = { terminal, env, home: folder, clock: systemClock, random: Math.random, version: '0' }
-  const code = await runCli(argv, { ...deps, signal: new AbortController().signal })
-  return { code, out, err }
+  return runMooring(argv, { home: folder, env })
 }
 
 const listed = async (house: TestController) =>

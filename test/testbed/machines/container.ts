@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,6 +8,7 @@ import { processesIn } from '../network/namespace-processes.ts'
 import { fullPath } from '../on-path.ts'
 import { TestbedError } from '../testbed-error.ts'
 import { createCables, plugIntoNamespace, unplugNamespace } from './cards.ts'
+import { consoleEnd, consoleText } from './console.ts'
 import { containerCommand, rebootCode, type Share } from './container-command.ts'
 import { removeControlGroups } from './control-group.ts'
 import { fitIntoTestbed } from './fitting.ts'
@@ -120,7 +121,7 @@ export async function createContainer(deps: ContainerDeps): Promise<Container> {
   async function booted(limitMs = bootLimitMs): Promise<BootState> {
     const end = performance.now() + limitMs
     for (;;) {
-      if (child === undefined) throw new TestbedError('MACHINE_OFF', `${name}\n${tail(consoleFile)}`)
+      if (child === undefined) throw new TestbedError('MACHINE_OFF', `${name}\n${consoleEnd(consoleFile)}`)
       const left = Math.max(1_000, end - performance.now())
       const said = await exec('systemctl', ['is-system-running', '--wait'], { timeoutMs: left }).catch(
         (error: unknown) => {
@@ -136,14 +137,19 @@ export async function createContainer(deps: ContainerDeps): Promise<Container> {
   }
 
   function notBooted(cause: unknown) {
-    return new TestbedError('MACHINE_STUCK', `${name} did not boot: ${cause}\n${tail(consoleFile)}`, cause)
+    return new TestbedError(
+      'MACHINE_STUCK',
+      `${name} did not boot: ${cause}\n${consoleEnd(consoleFile)}`,
+      cause,
+    )
   }
 
   async function shutDown(verb: 'reboot' | 'poweroff', limitMs: number): Promise<void> {
     const over = ended
     // It may be gone before it has answered.
     await exec('systemctl', ['--no-block', verb]).catch(() => {})
-    const late = () => new TestbedError('MACHINE_STUCK', `${name} did not ${verb}\n${tail(consoleFile)}`)
+    const late = () =>
+      new TestbedError('MACHINE_STUCK', `${name} did not ${verb}\n${consoleEnd(consoleFile)}`)
     await within(over, limitMs, late)
   }
 
@@ -167,7 +173,7 @@ export async function createContainer(deps: ContainerDeps): Promise<Container> {
       return boots
     },
     get consoleLog() {
-      return existsSync(consoleFile) ? readFileSync(consoleFile, 'utf8') : ''
+      return consoleText(consoleFile)
     },
     powerOn,
     booted,
@@ -200,8 +206,4 @@ export async function createContainer(deps: ContainerDeps): Promise<Container> {
       await rm(place.dir, { recursive: true, force: true, maxRetries: 3 })
     },
   }
-}
-
-function tail(file: string): string {
-  return existsSync(file) ? readFileSync(file, 'utf8').trimEnd().split('\n').slice(-30).join('\n') : ''
 }

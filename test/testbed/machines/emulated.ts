@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
-import { appendFileSync, existsSync, readFileSync } from 'node:fs'
+import { appendFileSync, existsSync } from 'node:fs'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { arch } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +9,7 @@ import { mustRun, runCommand } from '../command.ts'
 import { ipBatch } from '../network/ip.ts'
 import { TestbedError } from '../testbed-error.ts'
 import { createCables } from './cards.ts'
+import { consoleEnd, consoleText } from './console.ts'
 import { controlEmulator } from './control-socket.ts'
 import type { Disk } from './disk.ts'
 import { emulatedCommand } from './emulated-command.ts'
@@ -118,14 +119,14 @@ export async function createEmulated(deps: EmulatedDeps): Promise<Emulated> {
   async function until(done: () => boolean, limitMs: number, what: string): Promise<void> {
     const end = performance.now() + limitMs
     while (!done()) {
-      if (child === undefined) throw new TestbedError('MACHINE_OFF', `${name}\n${tail(consoleFile)}`)
+      if (child === undefined) throw new TestbedError('MACHINE_OFF', `${name}\n${consoleEnd(consoleFile)}`)
       if (performance.now() > end) throw stuck(what)
       await sleep(pollMs)
     }
   }
 
   const stuck = (what: string) =>
-    new TestbedError('MACHINE_STUCK', `${name} did not ${what}\n${tail(consoleFile)}`)
+    new TestbedError('MACHINE_STUCK', `${name} did not ${what}\n${consoleEnd(consoleFile)}`)
 
   async function exec(command: string, args: readonly string[] = [], options: ExecOptions = {}) {
     const { timeoutMs = 120_000, input = '', env = {} } = options
@@ -137,7 +138,11 @@ export async function createEmulated(deps: EmulatedDeps): Promise<Emulated> {
   async function booted(limitMs = bootLimitMs): Promise<BootState> {
     const said = await exec('systemctl', ['is-system-running', '--wait'], { timeoutMs: limitMs }).catch(
       (cause: unknown) => {
-        throw new TestbedError('MACHINE_STUCK', `${name} did not boot: ${cause}\n${tail(consoleFile)}`, cause)
+        throw new TestbedError(
+          'MACHINE_STUCK',
+          `${name} did not boot: ${cause}\n${consoleEnd(consoleFile)}`,
+          cause,
+        )
       },
     )
     const state = said.stdout.trim()
@@ -162,7 +167,7 @@ export async function createEmulated(deps: EmulatedDeps): Promise<Emulated> {
       return boots
     },
     get consoleLog() {
-      return existsSync(consoleFile) ? readFileSync(consoleFile, 'utf8') : ''
+      return consoleText(consoleFile)
     },
     get timeline() {
       return timeline.stamps
@@ -205,8 +210,4 @@ async function makeSeed(file: string, files: Readonly<Record<string, string>>): 
   for (const [name, content] of Object.entries(files)) await writeFile(join(dir, name), content)
   const volume = ['-volid', 'CIDATA', '-joliet', '-rational-rock']
   await mustRun('xorriso', ['-as', 'mkisofs', '-quiet', ...volume, '-output', file, dir])
-}
-
-function tail(file: string): string {
-  return existsSync(file) ? readFileSync(file, 'utf8').trimEnd().split('\n').slice(-30).join('\n') : ''
 }

@@ -58,10 +58,21 @@ function scene(start?: State) {
   return { agent, board, lives, wishes, stop, clock, turn, farewells, leave }
 }
 
+/** A scene whose agent runs; `finish` stops it in whatever life it is, and waits for its end. */
+async function running(start?: State) {
+  const all = scene(start)
+  const ended = all.agent.run()
+  await all.turn()
+  const finish = async () => {
+    all.stop.abort()
+    all.lives.at(-1)?.resolve('left')
+    await ended
+  }
+  return { ...all, finish }
+}
+
 t.test('after a leave it is idle, until it is told to come back', async (t) => {
-  const { agent, lives, stop, turn } = scene()
-  const ended = agent.run()
-  await turn()
+  const { agent, lives, turn, finish } = await running()
   lives[0]?.resolve('left')
   await turn()
   t.equal(lives.length, 1)
@@ -69,30 +80,22 @@ t.test('after a leave it is idle, until it is told to come back', async (t) => {
   await agent.answer({ kind: 'join' })
   await turn()
   t.equal(lives.length, 2)
-  stop.abort()
-  lives[1]?.resolve('left')
-  await ended
+  await finish()
   t.equal(lives.length, 2)
 })
 
 t.test('a VM that is wanted back comes back by itself, after a moment', async (t) => {
-  const { agent, lives, stop, clock, turn } = scene()
-  const ended = agent.run()
-  await turn()
+  const { lives, clock, finish } = await running()
   lives[0]?.resolve('again')
   await clock.untilSleeping()
   t.equal(lives.length, 1)
   await clock.advance(500)
   t.equal(lives.length, 2)
-  stop.abort()
-  lives[1]?.resolve('left')
-  await ended
+  await finish()
 })
 
 t.test('wishes of the command line reach the life', async (t) => {
-  const { agent, wishes, lives, stop, turn } = scene()
-  const ended = agent.run()
-  await turn()
+  const { agent, wishes, finish } = await running()
   t.same(await agent.answer({ kind: 'drain' }), { result: 'held' })
   t.same(await agent.answer({ kind: 'leave' }), { result: 'left' })
   t.same(wishes, [
@@ -100,15 +103,11 @@ t.test('wishes of the command line reach the life', async (t) => {
     { reason: 'operator', after: 'leave' },
   ])
   t.same(await agent.answer({ kind: 'status' }), { stage: 'joining' })
-  stop.abort()
-  lives[0]?.resolve('left')
-  await ended
+  await finish()
 })
 
 t.test('a wish to come back in the very instant of a leave is not lost', async (t) => {
-  const { agent, lives, wishes, stop, turn } = scene()
-  const ended = agent.run()
-  await turn()
+  const { agent, lives, wishes, turn, finish } = await running()
   t.same(await agent.answer({ kind: 'leave' }), { result: 'left' })
   t.equal(wishes.length, 1)
   // The command has its answer, and the last acts of the life are still to come.
@@ -118,17 +117,13 @@ t.test('a wish to come back in the very instant of a leave is not lost', async (
   lives[0]?.resolve('left')
   await turn()
   t.equal(lives.length, 2)
-  stop.abort()
-  lives[1]?.resolve('left')
-  await ended
+  await finish()
 })
 
 t.test(
   'nor while the controller takes this VM out; one in the middle of a life is of no weight',
   async (t) => {
-    const { agent, board, lives, stop, turn } = scene()
-    const ended = agent.run()
-    await turn()
+    const { agent, board, lives, turn, finish } = await running()
     await agent.answer({ kind: 'join' })
     lives[0]?.resolve('left')
     await turn()
@@ -141,9 +136,7 @@ t.test(
     lives[1]?.resolve('left')
     await turn()
     t.equal(lives.length, 3)
-    stop.abort()
-    lives[2]?.resolve('left')
-    await ended
+    await finish()
   },
 )
 
@@ -173,20 +166,19 @@ t.test('an agent that only leaves lives for that, and tells what was not told', 
 })
 
 t.test('a revoked key begins no life', async (t) => {
-  const { agent, board, lives, stop, turn } = scene({ version: 1, privateKey: 'k', revoked: { at: 1 } })
-  const ended = agent.run()
-  await turn()
+  const { agent, board, lives, finish } = await running({
+    version: 1,
+    privateKey: 'k',
+    revoked: { at: 1 },
+  })
   t.equal(board.stage, 'revoked')
   await t.rejects(agent.answer({ kind: 'join' }), { code: 'KEY_REVOKED' })
-  stop.abort()
-  await ended
+  await finish()
   t.equal(lives.length, 0)
 })
 
 t.test('who left while the controller was away tells it from the idle time', async (t) => {
-  const { agent, lives, farewells, leave, stop, turn } = scene()
-  const ended = agent.run()
-  await turn()
+  const { agent, lives, farewells, leave, turn, finish } = await running()
   leave()
   lives[0]?.resolve('left')
   await turn()
@@ -199,31 +191,23 @@ t.test('who left while the controller was away tells it from the idle time', asy
   await turn()
   t.equal(lives.length, 2)
   t.equal(farewells.length, 1, 'it is known')
-  stop.abort()
-  lives[1]?.resolve('left')
-  await ended
+  await finish()
 })
 
 t.test('a start after a leave that was not told begins with it', async (t) => {
-  const { agent, lives, farewells, stop, turn } = scene(untold)
-  const ended = agent.run()
-  await turn()
+  const { lives, farewells, turn, finish } = await running(untold)
   t.match(farewells, [{ patient: false }])
   t.equal(lives.length, 0)
   farewells[0]?.end.resolve('told')
   await turn()
   t.equal(lives.length, 1)
-  stop.abort()
-  lives[0]?.resolve('left')
-  await ended
+  await finish()
 })
 
 t.test(
   'whoever comes back before it was told says it first; a controller that is deaf is no obstacle',
   async (t) => {
-    const { agent, lives, farewells, leave, stop, turn } = scene()
-    const ended = agent.run()
-    await turn()
+    const { agent, lives, farewells, leave, turn, finish } = await running()
     leave()
     lives[0]?.resolve('left')
     await turn()
@@ -235,35 +219,25 @@ t.test(
     farewells[1]?.end.resolve('unheard')
     await turn()
     t.equal(lives.length, 2)
-    stop.abort()
-    lives[1]?.resolve('left')
-    await ended
+    await finish()
   },
 )
 
 t.test('a stop waits for no farewell', async (t) => {
-  const { agent, lives, farewells, stop, turn } = scene(untold)
-  const ended = agent.run()
-  await turn()
-  stop.abort()
-  await ended
+  const { lives, farewells, finish } = await running(untold)
+  await finish()
   t.ok(farewells[0]?.signal.aborted)
   t.equal(lives.length, 0)
 })
 
 t.test('a key that was revoked meanwhile ends it, at the start and in the idle time', async (t) => {
-  const early = scene(untold)
-  const first = early.agent.run()
-  await early.turn()
+  const early = await running(untold)
   early.farewells[0]?.end.resolve('revoked')
   await early.turn()
   t.equal(early.board.stage, 'revoked')
-  early.stop.abort()
-  await first
+  await early.finish()
 
-  const late = scene()
-  const second = late.agent.run()
-  await late.turn()
+  const late = await running()
   late.leave()
   late.lives[0]?.resolve('left')
   await late.turn()
@@ -271,6 +245,5 @@ t.test('a key that was revoked meanwhile ends it, at the start and in the idle t
   await late.turn()
   t.equal(late.board.stage, 'revoked')
   t.equal(late.lives.length, 1)
-  late.stop.abort()
-  await second
+  await late.finish()
 })
