@@ -373,6 +373,12 @@ export const errorCatalogue = {
     'The Service that the pool refers to does not lead to its VMs',
     "Create the Service that `detail` names, or make its selector fit the pool's labels.",
   ),
+  MESH_GROUP_MISSING: entry(
+    409,
+    false,
+    'The WorkloadGroup that the pool refers to is not in the cluster',
+    'Create the WorkloadGroup that `detail` names; until then the pool is in force as it stands alone.',
+  ),
   MESH_FACTS_MISSING: entry(
     503,
     true,
@@ -426,6 +432,14 @@ export const errorCatalogue = {
     false,
     'The database cannot be opened',
     'Restore it from a copy; the log names the file.',
+  ),
+
+  // --- lifecycle managers
+  LCM_ANSWER_INVALID: entry(
+    0,
+    true,
+    'A lifecycle manager answered with something that is none of its documented forms',
+    'The log has the field; check that the address is that of its interface, in the version that is configured.',
   ),
 } as const satisfies Record<string, ErrorEntry>
 
