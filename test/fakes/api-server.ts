@@ -7,7 +7,7 @@ import type { TestAuthority } from './authority.ts'
 /** What the stand-in does wrong on purpose; may be changed at any time. */
 export interface Faults {
   /** Answers every request that it returns a status for with it. */
-  refuse?: (method: string, path: string) => number | undefined
+  refuse?: ((method: string, path: string) => number | undefined) | undefined
   /** Requests are taken and never answered. */
   hang?: boolean
   /** Watches are accepted and say nothing. */
@@ -29,6 +29,10 @@ export interface FakeApiServer {
   readonly connections: number
   /** `METHOD path` of every request so far, without the query. */
   readonly requests: readonly string[]
+  /** Bytes of all bodies so far. */
+  readonly received: number
+  /** Names of all objects of a plural. */
+  names(plural: string): readonly string[]
   /** Watches that are open now. */
   readonly watches: number
   /** Ends every watch in the middle of a line. */
@@ -67,6 +71,7 @@ export async function startApiServer(authority: TestAuthority, token = 'good-tok
   let version = 100
   let uids = 0
   let connections = 0
+  let received = 0
 
   function record(type: Event['type'], collection: string, object: Stored): void {
     const event = { version, type, collection, object }
@@ -188,6 +193,7 @@ export async function startApiServer(authority: TestAuthority, token = 'good-tok
     requests.push(`${method} ${url.pathname}`)
     let text = ''
     for await (const part of request) text += part
+    received += text.length
     if (faults.hang) return
     const place = placeOf(url)
     const refused = faults.refuse?.(method, url.pathname)
@@ -228,6 +234,11 @@ export async function startApiServer(authority: TestAuthority, token = 'good-tok
     get connections() {
       return connections
     },
+    get received() {
+      return received
+    },
+    names: (plural) =>
+      [...objects].filter(([key]) => key.includes(`/${plural}|`)).map(([, { metadata }]) => metadata.name),
     get watches() {
       return watchers.size
     },

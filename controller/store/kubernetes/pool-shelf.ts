@@ -80,9 +80,9 @@ export function createPoolShelf(rules: PoolRules, changed: (name: string) => voi
       }),
       gone: judged(raw.gone),
       removed: judged(raw.removed),
-      replaced: judged((entries, version) => {
+      replaced: judged((entries, version, namespace) => {
         isStale = true
-        raw.replaced(entries, version)
+        raw.replaced(entries, version, namespace)
       }),
     },
     get: (name) => counting.get(name),

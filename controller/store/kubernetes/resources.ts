@@ -17,6 +17,8 @@ export const secrets: ResourceType = { group: '', version: 'v1', plural: 'secret
 export const kindLabel = `${group}/kind`
 /** On VMs and join tokens: their pool. */
 export const poolLabel = `${group}/pool`
+/** On pages of uses: their join token. */
+export const tokenLabel = `${group}/token`
 /** Status that was decided together with the spec it came with; see `vm-codec.ts`. */
 export const statusAnnotation = `${group}/status`
 /** When the controller wrote a pool's spec, to the millisecond, and as which generation. */

@@ -32,15 +32,16 @@ export interface Shelf<V> {
   gone(uid: string): void
   /** This controller removed it: what the watch still tells of it is late. */
   removed(uid: string): void
-  /** All that was there as of `version`. */
-  replaced(entries: readonly Entry<V>[], version: string): void
+  /** All that was there as of `version`, of the namespace or of all. */
+  replaced(entries: readonly Entry<V>[], version: string, namespace?: string): void
 }
 
 /** `changed` is called for each key whose counting value is another one than before. */
 export function createShelf<V>(changed: (key: string) => void): Shelf<V> {
   const byUid = new Map<string, Entry<V>>()
   const byKey = new Map<string, readonly Entry<V>[]>()
-  const buried = new Set<string>()
+  /** Removed here, by uid, with their namespace. */
+  const buried = new Map<string, string>()
 
   function set(key: string, entries: readonly Entry<V>[]): void {
     const before = byKey.get(key)?.[0]?.value
@@ -83,14 +84,17 @@ export function createShelf<V>(changed: (key: string) => void): Shelf<V> {
       drop(uid)
     },
     removed(uid) {
-      if (!byUid.has(uid)) return
-      buried.add(uid)
+      const entry = byUid.get(uid)
+      if (entry === undefined) return
+      buried.set(uid, entry.namespace)
       drop(uid)
     },
-    replaced(entries, version) {
+    replaced(entries, version, namespace) {
       const present = new Set(entries.map(({ uid }) => uid))
-      for (const uid of buried) if (!present.has(uid)) buried.delete(uid)
+      const isListed = (of: string) => namespace === undefined || of === namespace
+      for (const [uid, of] of buried) if (isListed(of) && !present.has(uid)) buried.delete(uid)
       for (const entry of [...byUid.values()]) {
+        if (!isListed(entry.namespace)) continue
         // One that is newer than the list was made by this controller while the list was under way.
         if (!present.has(entry.uid) && compareVersions(entry.version, version) <= 0) drop(entry.uid)
       }

@@ -3,7 +3,8 @@ import type { Clock } from '../../../shared/clock.ts'
 import { errorText, isMooringError, MooringError } from '../../../shared/errors.ts'
 import type { Log } from '../../../shared/log.ts'
 import type { Client } from '../../kubernetes/client.ts'
-import { createWatch, type Watch, type WatchHealth } from '../../kubernetes/watch.ts'
+import type { ResourceType } from '../../kubernetes/resource.ts'
+import { createWatch, type Watch, type WatchHealth, type WatchListener } from '../../kubernetes/watch.ts'
 import type { Kind, Kinds, ResourceStore, Stored } from '../resource-store.ts'
 import type { PoolRules } from './pool-judgement.ts'
 import {
@@ -15,13 +16,16 @@ import {
   virtualMachines,
 } from './resources.ts'
 import type { Entry } from './shelf.ts'
-import { createShelves } from './shelves.ts'
+import { createShelves, type Intake } from './shelves.ts'
+import { createTokenWriter } from './token-writer.ts'
 import { createWriter } from './writer.ts'
 
 export interface KubernetesStoreDeps {
   readonly client: Client
   /** Of the controller: where its Secrets are. */
   readonly namespace: string
+  /** Where pools and VMs are looked for. @defaultValue all namespaces */
+  readonly namespaces?: readonly string[]
   /** What the API's routes check of a pool, for those that kubectl writes. */
   readonly rules: PoolRules
   /** Whether this replica writes what was decided of pools into their status. @defaultValue it does */
@@ -33,7 +37,7 @@ export interface KubernetesStoreDeps {
 }
 
 export interface KubernetesStore extends ResourceStore {
-  /** Of its three watches: what is read is complete as of `asOf`. */
+  /** Of its watches: what is read is complete as of `asOf`. */
   health(): readonly (WatchHealth & { readonly part: string })[]
 }
 
@@ -54,7 +58,8 @@ export async function createKubernetesStore(
   stop.signal.addEventListener('abort', news.ring, { once: true })
 
   const shelves = createShelves({ rules: deps.rules, changed: tell, log })
-  const write = createWriter({ client, shelves, namespace, log })
+  const tokens = createTokenWriter({ client, shelves, namespace })
+  const write = createWriter({ client, shelves, tokens, namespace, log })
   const shared = { client, clock, log, random }
   const watches: readonly (readonly [string, Watch])[] = [
     [
@@ -66,18 +71,31 @@ export async function createKubernetesStore(
         listener: shelves.secretObjects,
       }),
     ],
-    ['pools', createWatch<CustomObject>({ ...shared, type: pools, listener: ringing(shelves.poolObjects) })],
-    ['vms', createWatch<CustomObject>({ ...shared, type: virtualMachines, listener: shelves.vmObjects })],
+    ...objectWatches('pools', pools, shelves.poolObjects),
+    ...objectWatches('vms', virtualMachines, shelves.vmObjects),
   ]
 
-  function ringing(intake: typeof shelves.poolObjects): typeof shelves.poolObjects {
+  /** One watch for all namespaces, or one for each that pools may be in. */
+  function objectWatches(part: string, type: ResourceType, intake: Intake<CustomObject>) {
+    const { namespaces: places = [] } = deps
+    if (places.length === 0) {
+      return [[part, createWatch<CustomObject>({ ...shared, type, listener: ringing(intake) })] as const]
+    }
+    return places.map((place) => {
+      const of = { scope: { namespace: place }, listener: ringing(intake.within(place)) }
+      return [`${part} of ${place}`, createWatch<CustomObject>({ ...shared, type, ...of })] as const
+    })
+  }
+
+  function ringing(listener: WatchListener<CustomObject>): WatchListener<CustomObject> {
     const and =
       <A extends unknown[]>(work: (...args: A) => void) =>
       (...args: A) => {
         work(...args)
         news.ring()
       }
-    return { ...intake, replaced: and(intake.replaced), changed: and(intake.changed), gone: and(intake.gone) }
+    const { replaced, changed, gone } = listener
+    return { replaced: and(replaced), changed: and(changed), gone: and(gone) }
   }
 
   function tell(kind: Kind, name: string): void {
@@ -129,6 +147,9 @@ export async function createKubernetesStore(
     await Promise.all(running)
     throw error
   }
+  await tokens.sweep().catch((error: unknown) => {
+    log.warn('uses of removed tokens were not swept', { error: errorText(error) })
+  })
   const saying = sayVerdicts()
   news.ring()
 

@@ -70,7 +70,8 @@ export function carriedStatus(status: Fields, generation: number): string {
   return JSON.stringify({ generation, status })
 }
 
-function currentStatus(object: CustomObject): Fields | undefined {
+/** The status in force: the one that came with the spec, while it is not written yet. */
+export function currentStatus(object: CustomObject): Fields | undefined {
   return readCarried(object) ?? object.status
 }
 

@@ -20,11 +20,13 @@ import {
 import { isSecretKind, type SecretKind, secretBody, secretLabels, secretName } from './secret-codec.ts'
 import type { Entry } from './shelf.ts'
 import type { Intake, Shelves } from './shelves.ts'
+import type { TokenWriter } from './token-writer.ts'
 import { carriedStatus, vmParts } from './vm-codec.ts'
 
 export interface WriterDeps {
   readonly client: Client
   readonly shelves: Shelves
+  readonly tokens: TokenWriter
   /** Of the controller: where its Secrets are. */
   readonly namespace: string
   readonly log: Log
@@ -34,7 +36,7 @@ export interface WriterDeps {
 export type Writer = (write: Write) => Promise<void>
 
 export function createWriter(deps: WriterDeps): Writer {
-  const { client, shelves, namespace, log } = deps
+  const { client, shelves, tokens, namespace, log } = deps
 
   async function putVm(name: string, record: VmRecord, old: Entry<VmRecord> | undefined): Promise<void> {
     const home = shelves.get('pool', record.pool)?.namespace ?? old?.namespace
@@ -139,6 +141,13 @@ export function createWriter(deps: WriterDeps): Writer {
     shelves.secretObjects.changed(made)
   }
 
+  async function takeSecret(kind: SecretKind, name: string, old: Entry<unknown> | undefined): Promise<void> {
+    if (old !== undefined) await take(secrets, old, shelves.secretObjects)
+    // What another replica wrote this instant may not be known here; a Secret's place is known anyhow.
+    else await client.remove(secrets, { namespace, name: secretName(kind, name) })
+    if (kind === 'token') await tokens.removePages(name)
+  }
+
   async function take<T>(type: ResourceType, old: Entry<unknown>, intake: Intake<T>): Promise<void> {
     const only = { uid: old.uid, resourceVersion: old.version }
     await client.remove(type, old, only)
@@ -150,14 +159,13 @@ export function createWriter(deps: WriterDeps): Writer {
     for (let tries = 1; ; tries += 1) {
       const old = shelves.get(kind, name)
       if (old === undefined) {
-        // What another replica wrote this instant may not be known here; only a Secret's place is known anyhow.
-        if (isSecretKind(kind) && version === undefined) {
-          await client.remove(secrets, { namespace, name: secretName(kind, name) })
-        }
+        if (isSecretKind(kind) && version === undefined) await takeSecret(kind, name, undefined)
         return
       }
       if (version !== undefined && version !== old.version) throw conflict(kind, name)
       try {
+        // Of a token its own Secret decides, whose version is not that of the whole.
+        if (isSecretKind(kind)) return await takeSecret(kind, name, shelves.secrets.get(`${kind}/${name}`))
         return await take(place.type, old, place.intake)
       } catch (error) {
         if (!isMooringError(error, 'CONFLICT')) throw error
@@ -178,6 +186,7 @@ export function createWriter(deps: WriterDeps): Writer {
     try {
       if (write.put === 'vm') await putVm(name, write.value, shelves.get('vm', name))
       else if (write.put === 'pool') await putPool(name, write.value, shelves.get('pool', name))
+      else if (write.put === 'token') await tokens.put(name, write.value)
       else await putSecret(write.put, name, write.value, shelves.get(write.put, name))
     } catch (error) {
       if (isMooringError(error, 'CONFLICT') || (isMooringError(error, 'NOT_FOUND') && old !== undefined)) {

@@ -238,3 +238,31 @@ t.test('what was forgotten by the API server is listed anew', async (t) => {
     ['vm-2'],
   )
 })
+
+t.test(
+  'where pools may be is said, nothing else is read, and a list of one place says nothing of another',
+  async (t) => {
+    const { store, server, client } = await open(t, { namespaces: ['shop', 'data'] })
+    const data = { ...pool, spec: { ...pool.spec, namespace: 'data' } }
+    await store.commit([
+      { put: 'pool', name: 'web', value: pool },
+      { put: 'pool', name: 'db', value: data },
+    ])
+    await put(store, 'vm-1', plain)
+    await put(store, 'vm-2', { ...plain, pool: 'db' })
+    await client.create(pools, {
+      metadata: { namespace: 'elsewhere', name: 'other' },
+      spec: leftOut(pool.spec, 'namespace'),
+    } as CustomObject)
+    await until(() => server.watches === 5)
+    server.faults.forgottenUpTo = Number((await client.list(virtualMachines)).resourceVersion)
+    await client.remove(virtualMachines, { namespace: 'data', name: 'vm-2' })
+    server.cutWatches()
+    await until(async () => (await store.get('vm', 'vm-2')) === undefined)
+    t.ok(await store.get('vm', 'vm-1'))
+    t.same((await store.list('pool')).map(({ name }) => name).sort(), ['db', 'web'])
+    const read = server.requests.filter((request) => /^GET .*\/(pools|virtualmachines)$/.test(request))
+    const places = read.map((request) => /namespaces\/(\w+)/.exec(request)?.[1] ?? 'all')
+    t.same([...new Set(places)].sort(), ['data', 'shop'])
+  },
+)
