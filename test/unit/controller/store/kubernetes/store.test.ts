@@ -261,7 +261,7 @@ t.test(
     await until(async () => (await store.get('vm', 'vm-2')) === undefined)
     t.ok(await store.get('vm', 'vm-1'))
     t.same((await store.list('pool')).map(({ name }) => name).sort(), ['db', 'web'])
-    const read = server.requests.filter((request) => /^GET .*\/(pools|virtualmachines)$/.test(request))
+    const read = server.requests.filter((request) => /^GET .*\/pools$/.test(request))
     const places = read.map((request) => /namespaces\/(\w+)/.exec(request)?.[1] ?? 'all')
     t.same([...new Set(places)].sort(), ['data', 'shop'])
   },
