@@ -9,8 +9,18 @@ export interface Bench {
   run(deps: BenchDeps): Promise<BenchResult>
 }
 
+/** Sizes of what is measured, where the person named one; each benchmark has its own default. */
+export interface Sizes {
+  readonly vms?: number
+  readonly joins?: number
+  readonly seconds?: number
+}
+
 export interface BenchDeps {
   readonly n: number
+  readonly sizes: Sizes
+  /** Folder for the controller's processor profile; absent: none is taken, since it slows what it looks at. */
+  readonly profile: string | undefined
   readonly progress: Progress
   /** Aborted when the person has had enough; what is under way need not heed it. */
   readonly signal: AbortSignal

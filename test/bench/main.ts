@@ -59,7 +59,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-async function measure(bench: Bench, { n, json }: Command): Promise<void> {
+async function measure(bench: Bench, { n, json, sizes, profile }: Command): Promise<void> {
   const { signal } = stopping
   if (process.geteuid?.() !== 0) throw new TestbedError('NEEDS_ROOT')
   await buildAgent({ progress, signal })
@@ -68,7 +68,10 @@ async function measure(bench: Bench, { n, json }: Command): Promise<void> {
   say('', `${bench.name}: ${bench.about}`, ...renderMachine(machine).map((line) => `  ${line}`), '')
   const begun = performance.now()
   const atEnd = (cleanUp: () => Promise<void>) => void cleanUps.push(cleanUp)
-  const result = await Promise.race([bench.run({ n, progress, signal, atEnd }), brokenOff(signal)])
+  const result = await Promise.race([
+    bench.run({ n, sizes, profile, progress, signal, atEnd }),
+    brokenOff(signal),
+  ])
   const seconds = Math.round((performance.now() - begun) / 1000)
   const samples = { machine, ...result.samples }
   if (json !== undefined) await writeFile(json, `${JSON.stringify({ ...result.json, samples }, null, 2)}\n`)
