@@ -1,22 +1,19 @@
 import { randomBytes } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
-import { chown, lstat, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { chown, lstat, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import type { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { createGunzip, createGzip } from 'node:zlib'
-import { extract, type Header, pack } from 'tar-stream'
 import type { Clock } from '../shared/clock.ts'
-import { errorText, isMooringError, MooringError } from '../shared/errors.ts'
+import { errorText, MooringError } from '../shared/errors.ts'
+import { type ArchiveEntry, readArchive, syncFolder, writeArchive } from './backup-archive.ts'
 import { openDatabase } from './store/database.ts'
 import { takeProcessLock } from './store/process-lock.ts'
 
 const databaseName = 'controller.sqlite'
 /** What a controller cannot make again, below its data folder; all else follows from it. */
 const kept = ['pki', 'mesh/ca', 'mesh/issuer-key.pem'] as const
-/** First file of a backup; its content says what wrote it. */
-const markName = 'mooring-backup.json'
-const format = 1
 /** No file of a backup but the database is larger. */
 const maxKeyBytes = 1024 * 1024
 
@@ -30,41 +27,24 @@ export interface BackupDeps {
  * Writes database and keys into one file (tar, gzip, mode 0600), while the controller runs or not: SQLite copies the
  * database as of one moment. Throws `CONFIG_INVALID` when there is nothing to back up or the file exists.
  */
-export async function backUp(out: string, { dataDir, clock, version }: BackupDeps): Promise<void> {
+export async function backUp(out: string | Writable, { dataDir, clock, version }: BackupDeps): Promise<void> {
   const source = join(dataDir, databaseName)
   await stat(source).catch((cause: unknown) => {
     throw invalid(`there is no ${source} to back up`, cause)
   })
-  const name = randomBytes(6).toString('hex')
-  const [copy, temporary] = [join(dataDir, `.backup-${name}.sqlite`), `${out}.${name}.tmp`]
-  if ((await lstat(out).catch(() => undefined)) !== undefined) throw invalid(`${out} exists`)
+  const copy = join(dataDir, `.backup-${randomBytes(6).toString('hex')}.sqlite`)
+  async function* entries(): AsyncGenerator<ArchiveEntry> {
+    for (const file of await keptFiles(dataDir)) {
+      yield { name: file, content: await readFile(join(dataDir, file)) }
+    }
+    yield { name: databaseName, size: (await stat(copy)).size, stream: () => createReadStream(copy) }
+  }
   try {
     copyDatabase(source, copy)
-    const archive = pack()
-    const written = pipeline(
-      archive,
-      createGzip(),
-      createWriteStream(temporary, { flags: 'wx', mode: 0o600, flush: true }),
-    )
-    const fed = (async () => {
-      const mark = { format, version, time: new Date(clock.now()).toISOString() }
-      archive.entry({ name: markName, mode: 0o600 }, JSON.stringify(mark))
-      for (const file of await keptFiles(dataDir)) {
-        archive.entry({ name: file, mode: 0o600 }, await readFile(join(dataDir, file)))
-      }
-      const { size } = await stat(copy)
-      await pipeline(createReadStream(copy), archive.entry({ name: databaseName, size, mode: 0o600 }))
-      archive.finalize()
-    })().catch((error: Error) => {
-      archive.destroy(error)
-      throw error
-    })
-    await Promise.all([written, fed])
-    await rename(temporary, out)
-    await syncFolder(dirname(out))
+    const mark = { of: 'folder', version, time: new Date(clock.now()).toISOString() } as const
+    await writeArchive(out, mark, entries())
   } finally {
     await rm(copy, { force: true })
-    await rm(temporary, { force: true })
   }
 }
 
@@ -74,7 +54,7 @@ export async function backUp(out: string, { dataDir, clock, version }: BackupDep
  * `STORE_UNREADABLE`.
  */
 export async function restore(
-  file: string,
+  file: string | Readable,
   { dataDir, force }: { readonly dataDir: string; readonly force: boolean },
 ): Promise<{ readonly setAside?: string }> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
@@ -140,51 +120,25 @@ async function presentIn(dataDir: string): Promise<readonly string[]> {
   return names.filter((_, index) => found[index] !== undefined)
 }
 
-async function unpack(file: string, folder: string): Promise<void> {
+async function unpack(source: string | Readable, folder: string): Promise<void> {
   await mkdir(folder, { mode: 0o700 })
-  const entries = extract()
-  const seen = new Set<string>()
-  const consume = async () => {
-    for await (const entry of entries) {
-      const { header } = entry
-      accept(header, seen)
-      const path = join(folder, header.name)
+  const from = typeof source === 'string' ? source : 'it'
+  const seen = await readArchive(source, {
+    of: 'folder',
+    from,
+    accepts: (name, size) =>
+      name === databaseName ||
+      (size <= maxKeyBytes && kept.some((one) => name === one || name.startsWith(`${one}/`))),
+    async take(name, content) {
+      const path = join(folder, name)
       await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-      await pipeline(entry, createWriteStream(path, { flags: 'wx', mode: 0o600, flush: true }))
-      if (header.name === markName) await checkMark(path, file)
-    }
-  }
-  try {
-    await Promise.all([pipeline(createReadStream(file), createGunzip(), entries), consume()])
-    if (!seen.has(databaseName)) throw invalid(`${file} ends before the database`)
-    // SQLite takes a file of a few bytes for an empty database.
-    const head = (await readFile(join(folder, databaseName))).toString('latin1', 0, 16)
-    if (head !== 'SQLite format 3\0') throw invalid(`${file} holds no database`)
-  } catch (error) {
-    if (isMooringError(error)) throw error
-    throw invalid(`${file} cannot be read as a backup: ${errorText(error)}`, error)
-  }
-}
-
-function accept({ name, type, size }: Header, seen: Set<string>): void {
-  const known =
-    name === markName ||
-    name === databaseName ||
-    kept.some((one) => name === one || name.startsWith(`${one}/`))
-  const parts = name.split('/')
-  if (type !== 'file' || !known || parts.includes('..') || parts.includes('')) {
-    throw invalid(`the backup holds ${JSON.stringify(name.slice(0, 80))}, which is no part of one`)
-  }
-  if (seen.size === 0 && name !== markName) throw invalid('this is no backup of a controller')
-  if (seen.has(name) || (name !== databaseName && (size ?? 0) > maxKeyBytes)) {
-    throw invalid(`${name} is too large, or is in it twice`)
-  }
-  seen.add(name)
-}
-
-async function checkMark(path: string, file: string): Promise<void> {
-  const mark = JSON.parse(await readFile(path, 'utf8')) as { format?: unknown }
-  if (mark.format !== format) throw invalid(`${file} is of another format than this release reads`)
+      await pipeline(content, createWriteStream(path, { flags: 'wx', mode: 0o600, flush: true }))
+    },
+  })
+  if (!seen.has(databaseName)) throw invalid(`${from} ends before the database`)
+  // SQLite takes a file of a few bytes for an empty database.
+  const head = (await readFile(join(folder, databaseName))).toString('latin1', 0, 16)
+  if (head !== 'SQLite format 3\0') throw invalid(`${from} holds no database`)
 }
 
 async function move(from: string, to: string): Promise<void> {
@@ -201,12 +155,6 @@ async function own(
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     await chown(join(entry.parentPath, entry.name), uid, gid)
   }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path)
-  await handle.sync()
-  await handle.close()
 }
 
 function invalid(detail: string, cause?: unknown): MooringError {

@@ -33,14 +33,17 @@ export const usage = `mooring-controller: brings virtual machines into an Istio 
   mooring-controller enrol [--config FILE] [--json]   a new one-time enrolment code for an administrator
   mooring-controller pin [--config FILE] [--json]     the pin and the CA file that agents trust
   mooring-controller rotate-ca [--finish]             another authority, beside the present one until --finish;
-                                                      both take effect when the controller starts again
+                                                      both take effect when the controller starts again, and in
+                                                      Kubernetes mode at once
   mooring-controller rotate-root [--finish]           another root of the mesh, one step each time; it may run
                                                       meanwhile, and follows
   mooring-controller backup [--config FILE] --out FILE
-                                                      database and keys into one file, which is secret; it may run
-                                                      meanwhile
+                                                      database and keys, or what the cluster keeps for it, into
+                                                      one file, which is secret; it may run meanwhile; - is standard
+                                                      output
   mooring-controller restore [--config FILE] [--force] BACKUP
-                                                      the reverse; it must not run
+                                                      the reverse; it must not run, but may in Kubernetes mode; - is
+                                                      standard input
   mooring-controller openapi                          the description of its interface (OpenAPI 3.1)
   mooring-controller version
 

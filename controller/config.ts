@@ -96,6 +96,7 @@ export const Config = Type.Object(
         agentTtlSeconds: Ttl(day, 366 * day),
         tokenTtlSeconds: Ttl(3600, day),
         workloadTtlSeconds: Ttl(3600, 7 * day),
+        serverFolder: Type.String({ maxLength: 4096, pattern: '^(/.+)?$', default: '' }),
       },
       { ...shut, default: {} },
     ),

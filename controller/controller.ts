@@ -27,7 +27,9 @@ import type { StandaloneMeshDeps } from './mesh/standalone/standalone.ts'
 import { createMetrics } from './metrics.ts'
 import { controllerHosts, urlHost } from './network.ts'
 import { createAuthority } from './pki/authority.ts'
+import { createMountedCertificate } from './pki/mounted-certificate.ts'
 import { createServerCertificate } from './pki/server-certificate.ts'
+import { writeTrustFile } from './pki/trust-file.ts'
 import { type ControllerServer, createServer } from './server.ts'
 import { createStandaloneMode } from './standalone-mode.ts'
 import { createAuditTable } from './store/audit-table.ts'
@@ -105,8 +107,6 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   const effects = createEffects({ ...(deps.afterEffect && { after: deps.afterEffect }) })
 
   const pki = join(dataDir, 'pki')
-  const authority = await createAuthority({ folder: pki, clock })
-  const certificate = await createServerCertificate({ folder: pki, authority, clock, log, hosts })
   const writes = createWriteCheck({ database, folder: dataDir, clock })
   const trustedKeys = await readTrustedKeys(config.sidecar.trustedKeys)
   const kept = await createArtifactFolder({ folder: join(dataDir, 'artifacts'), clock, log })
@@ -128,6 +128,24 @@ export async function createController(deps: ControllerDeps): Promise<Controller
           proc: deps.proc,
         })
   const { store, mesh, trustDomain } = mode
+  const authority = await createAuthority({
+    keep: mode.authority,
+    clock,
+    log: log.child({ part: 'authority' }),
+    random,
+    signal: starting,
+  })
+  const mounted = config.certificates.serverFolder
+  const certificate =
+    mounted === ''
+      ? await createServerCertificate({
+          folder: pki,
+          authority,
+          clock,
+          log,
+          hosts: [...new Set([...hosts, ...mode.serviceNames])],
+        })
+      : await createMountedCertificate({ folder: mounted, clock, log })
 
   const fleet = createFleet({
     store: mode.inForce,
@@ -165,6 +183,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
     challenges,
     throttle,
     serial,
+    controllerCa: certificate.trusted,
     clock,
     log: log.child({ part: 'join' }),
     audit,
@@ -183,8 +202,8 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   })
 
   const server = await createServer({
-    credentials: certificate.current(),
-    agentCa: authority.trusted,
+    credentials: certificate.current,
+    agentCa: () => authority.trusted,
     gate: { operators, certificates, agents, store, audit, metrics },
     limits: {
       failuresPerMinute: limits.failuresPerMinute,
@@ -223,6 +242,19 @@ export async function createController(deps: ControllerDeps): Promise<Controller
     ]
   }
 
+  /** For new connections; the agents' streams go on as they are. */
+  function trustChanged(): void {
+    server.refresh()
+    writeTrustFile(pki, certificate.trusted()).catch((error: unknown) => {
+      log.error('the file of what agents trust was not written', { error: errorText(error) })
+    })
+  }
+
+  function authorityChanged(): void {
+    trustChanged()
+    certificate.authorityChanged()
+  }
+
   /** Runs beside everything else until the controller stops. */
   function beside(what: string, work: Promise<unknown>): void {
     work.catch((error: unknown) => {
@@ -245,14 +277,16 @@ export async function createController(deps: ControllerDeps): Promise<Controller
         'sweep',
         keepSwept({ store, clock, log, keepLeft: limits.leftVms, everyMs: sweepMs }, stop.signal),
       )
-      beside('server certificate', certificate.keepFresh(server.swap, stop.signal))
+      beside('server certificate', certificate.keepFresh(trustChanged, stop.signal))
+      beside('authority', authority.follow(authorityChanged, stop.signal))
       const url = `https://${urlHost(mainHost)}:${port}`
-      log.info('controller listens', { url, pin: authority.pin })
+      const { pin } = certificate.pins()
+      log.info('controller listens', { url, pin })
       return {
         url,
-        pin: authority.pin,
-        ca: authority.trusted,
-        caFile: authority.file,
+        pin,
+        ca: certificate.trusted(),
+        caFile: await writeTrustFile(pki, certificate.trusted()),
         ...((await operators.needEnrolment()) && { enrolment: (await operators.newEnrolment()).code }),
       }
     },

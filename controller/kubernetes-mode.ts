@@ -12,6 +12,7 @@ import type { FactSettings } from './mesh/kubernetes/mesh-facts.ts'
 import { createPoolConditions } from './mesh/kubernetes/pool-conditions.ts'
 import type { Metrics } from './metrics.ts'
 import type { Mode } from './mode.ts'
+import { createAuthoritySecret } from './pki/authority-secret.ts'
 import { createGroupedPools } from './store/grouped-pools.ts'
 import { createKubernetesStore, type KubernetesStoreDeps } from './store/kubernetes/store.ts'
 
@@ -91,6 +92,15 @@ export async function createKubernetesMode(deps: KubernetesModeDeps, signal: Abo
       store,
       inForce: pools.store,
       mesh: made,
+      authority: createAuthoritySecret({
+        client: cluster.store,
+        namespace: cluster.namespace,
+        release,
+        clock,
+        log: log.child({ part: 'authority' }),
+        random,
+      }),
+      serviceNames: serviceNames(release, cluster.namespace),
       poolRules: rules,
       trustDomain: made.facts().trustDomain,
       network: () => made.facts().network,
@@ -152,6 +162,12 @@ function openStore(
   signal: AbortSignal,
 ) {
   return createKubernetesStore({ ...deps, client: cluster.store, namespace: cluster.namespace }, signal)
+}
+
+/** As the cluster's DNS has the controller's Service, which is named after the installation. */
+function serviceNames(release: string, namespace: string): readonly string[] {
+  const name = `${release}.${namespace}`
+  return [release, name, `${name}.svc`, `${name}.svc.cluster.local`]
 }
 
 function timing(metrics: Metrics) {

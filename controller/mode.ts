@@ -2,6 +2,7 @@ import type { ReadinessPart } from './api/health.ts'
 import type { PoolRules } from './api/pool-rules.ts'
 import type { Fleet } from './fleet/fleet.ts'
 import type { Mesh } from './mesh/mesh.ts'
+import type { AuthorityKeep } from './pki/authority-keep.ts'
 import type { ResourceStore } from './store/resource-store.ts'
 
 /** What depends on whose mesh it is: where resources are kept, and who takes in what is written. */
@@ -11,6 +12,10 @@ export interface Mode {
   /** The same, but pools as they are in force; for the fleet, and for joins. */
   readonly inForce: ResourceStore
   readonly mesh: Mesh
+  /** Where the controller's own authority is. */
+  readonly authority: AuthorityKeep
+  /** More DNS names under which the controller is reached. */
+  readonly serviceNames: readonly string[]
   readonly poolRules: PoolRules
   /** First part of every identity; fixed while the controller runs. */
   readonly trustDomain: string

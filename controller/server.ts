@@ -29,9 +29,9 @@ export interface ServerLimits {
 }
 
 export interface ServerDeps {
-  readonly credentials: ServerCredentials
-  /** PEM: issuer of the agents' certificates. */
-  readonly agentCa: string
+  readonly credentials: () => ServerCredentials
+  /** PEM: issuers of the agents' certificates. */
+  readonly agentCa: () => string
   readonly gate: Omit<GateDeps, 'failed'>
   readonly routes: RoutesDeps
   readonly limits: ServerLimits
@@ -53,8 +53,8 @@ export interface ControllerServer {
   readonly rules: readonly RouteRule[]
   /** Resolves with the port. */
   listen(host: string, port: number): Promise<number>
-  /** Puts another server certificate in force, for new connections. */
-  swap(credentials: ServerCredentials): void
+  /** Puts the server certificate and the issuers of agents' certificates in force as they are now, for new connections. */
+  refresh(): void
   close(): Promise<void>
 }
 
@@ -62,12 +62,14 @@ export interface ControllerServer {
 export async function createServer(deps: ServerDeps): Promise<ControllerServer> {
   const { agentCa, limits, metrics, log, random } = deps
   const rules: RouteRule[] = []
-  const tls = ({ key, chain }: ServerCredentials) =>
-    ({ key, cert: chain, ca: agentCa, minVersion: 'TLSv1.2' }) as const
+  const tls = () => {
+    const { key, chain } = deps.credentials()
+    return { key, cert: chain, ca: agentCa(), minVersion: 'TLSv1.2' } as const
+  }
 
   const app = fastify({
     https: {
-      ...tls(deps.credentials),
+      ...tls(),
       // Agents have a certificate, operators and joiners have none: the gate tells them apart, per route.
       requestCert: true,
       rejectUnauthorized: false,
@@ -230,7 +232,7 @@ export async function createServer(deps: ServerDeps): Promise<ControllerServer> 
       const address = app.server.address()
       return typeof address === 'object' && address !== null ? address.port : port
     },
-    swap: (credentials) => app.server.setSecureContext(tls(credentials)),
+    refresh: () => app.server.setSecureContext(tls()),
     close: () => app.close(),
   }
 }

@@ -9,6 +9,7 @@ import type { Mesh } from './mesh/mesh.ts'
 import type { StandaloneMeshDeps } from './mesh/standalone/standalone.ts'
 import type { Metrics } from './metrics.ts'
 import type { Mode } from './mode.ts'
+import { createAuthorityFolder } from './pki/authority-folder.ts'
 import { createDeclared } from './store/declared.ts'
 import { createSqliteStore } from './store/sqlite.ts'
 
@@ -68,6 +69,8 @@ export async function createStandaloneMode(deps: StandaloneModeDeps): Promise<Mo
     store,
     inForce: store,
     mesh,
+    authority: createAuthorityFolder(join(config.dataDir, 'pki')),
+    serviceNames: [],
     poolRules: poolRules('standalone'),
     trustDomain,
     network: () => network,

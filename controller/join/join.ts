@@ -45,7 +45,9 @@ export interface JoinSettings {
 export interface JoinDeps {
   readonly store: ResourceStore
   readonly fleet: JoinFleet
-  readonly authority: Authority
+  readonly authority: Pick<Authority, 'pin' | 'signAgent'>
+  /** PEM: what agents trust the controller by. */
+  readonly controllerCa: () => string
   readonly challenges: Challenges
   readonly throttle: Throttle
   readonly serial: Serial
@@ -201,7 +203,7 @@ export function createJoin(deps: JoinDeps): Join {
       }),
     )
     metrics.count('mooring_certificates_total', { kind: 'agent' })
-    return { wire: wireVersion, vm, certificate, controllerCa: authority.trusted, bundle }
+    return { wire: wireVersion, vm, certificate, controllerCa: deps.controllerCa(), bundle }
   }
 
   return (request, remoteAddress, waits) =>

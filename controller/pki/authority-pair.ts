@@ -1,6 +1,5 @@
 import 'reflect-metadata'
 import { createPublicKey, randomBytes, webcrypto } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -13,6 +12,7 @@ import {
 import type { Clock } from '../../shared/clock.ts'
 import { errorText, MooringError } from '../../shared/errors.ts'
 import { keyPin } from '../../shared/pin.ts'
+import type { KeptAuthority } from './authority-keep.ts'
 
 /** The key of an authority, and the certificates that show it. */
 export interface AuthorityPair {
@@ -30,15 +30,8 @@ const lifeMs = 10 * 365 * 86_400_000
 /** Certificates count from a little before, for clocks that are slow. */
 export const authoritySkewMs = 60 * 60_000
 
-/** The pair in a file; undefined when there is none. Throws `STORE_UNREADABLE`. */
-export async function readPair(path: string): Promise<AuthorityPair | undefined> {
-  let text: string
-  try {
-    text = await readFile(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw unreadable(path, error)
-  }
+/** The pair in a text; `from` says whose it is. Throws `STORE_UNREADABLE`. */
+export async function parsePair(text: string, from: string): Promise<AuthorityPair> {
   try {
     const [keyBlock = '', certificateBlock = '', successorBlock] =
       text.match(/-----BEGIN [^-]+-----[^-]+-----END [^-]+-----/g) ?? []
@@ -57,11 +50,43 @@ export async function readPair(path: string): Promise<AuthorityPair | undefined>
       ...(successorBlock !== undefined && { successor: new PeculiarCertificate(successorBlock) }),
     }
   } catch (error) {
-    throw unreadable(path, error)
+    throw new MooringError('STORE_UNREADABLE', { detail: `${from}: ${errorText(error)}`, cause: error })
   }
 }
 
-/** What the file of a pair holds. */
+/** An authority read: `isRotating` while the one before it is trusted too. Throws `STORE_UNREADABLE`. */
+export async function readAuthority(
+  kept: KeptAuthority,
+  from: string,
+): Promise<
+  | { readonly current: AuthorityPair; readonly isRotating: false; readonly before?: undefined }
+  | {
+      readonly current: AuthorityPair
+      readonly isRotating: true
+      readonly before: AuthorityPair & { readonly successor: PeculiarCertificate }
+    }
+> {
+  const current = await parsePair(kept.current, from)
+  const before = kept.before === undefined ? undefined : await parsePair(kept.before, from)
+  const { successor } = before ?? {}
+  // A rotation that was cut short has put the same one aside.
+  if (
+    before === undefined ||
+    successor === undefined ||
+    pemOf(before.certificate) === pemOf(current.certificate)
+  ) {
+    return { current, isRotating: false }
+  }
+  return { current, isRotating: true, before: { ...before, successor } }
+}
+
+/** Every certificate in a text, as PEM with its line end. */
+export function certificatesOf(text: string): readonly string[] {
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+  return blocks.map((block) => `${block}\n`)
+}
+
+/** A pair as it is kept. */
 export function pairText({ keyPem, certificate, successor }: AuthorityPair): string {
   return `${keyPem}${pemOf(certificate)}${successor === undefined ? '' : pemOf(successor)}`
 }
@@ -125,8 +150,4 @@ export function pinOf(certificate: PeculiarCertificate): string {
 /** Positive, and 120 random bits (CA/Browser Forum asks for 64). */
 export function serialNumber(): string {
   return `01${randomBytes(15).toString('hex')}`
-}
-
-function unreadable(path: string, cause: unknown): MooringError {
-  return new MooringError('STORE_UNREADABLE', { detail: `${path}: ${errorText(cause)}`, cause })
 }

@@ -1,6 +1,5 @@
 import 'reflect-metadata'
 import { webcrypto } from 'node:crypto'
-import { join } from 'node:path'
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -11,25 +10,32 @@ import {
   KeyUsagesExtension,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
+  type X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509'
+import { createBackoff } from '../../shared/backoff.ts'
 import type { Clock } from '../../shared/clock.ts'
-import { writeAtomic } from '../store/atomic-file.ts'
+import { errorText, isMooringError } from '../../shared/errors.ts'
+import type { Log } from '../../shared/log.ts'
+import type { AuthorityKeep, KeptAuthority } from './authority-keep.ts'
 import {
   authorityAlgorithm as algorithm,
   makePair,
   pairText,
   pemOf,
   pinOf,
-  readPair,
+  readAuthority,
   serialNumber,
   authoritySkewMs as skewMs,
 } from './authority-pair.ts'
 
 export interface AuthorityDeps {
-  /** Folder of its files; see `authorityFiles`. */
-  readonly folder: string
+  readonly keep: AuthorityKeep
   readonly clock: Clock
+  readonly log: Log
+  readonly random: () => number
+  /** Ends the wait for where it is kept. */
+  readonly signal?: AbortSignal
 }
 
 export interface AgentCertificateRequest {
@@ -56,12 +62,13 @@ export interface ServerCertificateRequest {
   readonly notAfter: number
 }
 
-/** The controller's own certificate authority, for agents' certificates and its own. Not the mesh's root. */
+/**
+ * The controller's own certificate authority, for agents' certificates and its own. Not the mesh's root. What it says
+ * is so at the moment; `follow` tells when that changes.
+ */
 export interface Authority {
   /** PEM: its certificate, and that of the one before it while a rotation lasts. Who trusts either is served. */
   readonly trusted: string
-  /** Path of `trusted`, to be given to agents. */
-  readonly file: string
   /** `shared/pin.ts` of its key. */
   readonly pin: string
   /** The pin of the authority before it, while a rotation lasts. */
@@ -72,34 +79,52 @@ export interface Authority {
   signAgent(request: AgentCertificateRequest): Promise<string>
   signOperator(request: OperatorCertificateRequest): Promise<string>
   signServer(request: ServerCertificateRequest): Promise<string>
+  /** Takes in what others do to it where it is kept, until aborted; one that is deleted there is put back. */
+  follow(changed: () => void, signal: AbortSignal): Promise<void>
 }
 
 const rsa = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' } as const
 
-/** Keys and certificates, 0600; `trusted` alone is public. `before`: the authority that a rotation replaced. */
-export const authorityFiles = {
-  current: 'authority.pem',
-  before: 'authority-before.pem',
-  trusted: 'ca.pem',
-} as const
+/** What follows from the pairs of an authority. */
+interface InForce {
+  readonly kept: KeptAuthority
+  readonly key: CryptoKey
+  readonly certificate: X509Certificate
+  readonly trusted: string
+  readonly shown: string
+  readonly pinBefore: string | undefined
+}
 
-/** Loads the authority, or makes it at the first start. */
+/** Loads the authority, or makes it where nobody has. */
 export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
-  const { folder, clock } = deps
-  const file = join(folder, authorityFiles.trusted)
-  const { key, certificate } = (await readPair(join(folder, authorityFiles.current))) ?? (await first())
-  const pem = pemOf(certificate)
-  const before = await readPair(join(folder, authorityFiles.before))
-  // A rotation that was cut short has put the same one aside.
-  const isRotating = before?.successor !== undefined && pemOf(before.certificate) !== pem
-  const trusted = isRotating ? `${pem}${pemOf(before.certificate)}` : pem
-  const shown = isRotating ? `${pemOf(before.successor)}${pemOf(before.certificate)}` : pem
-  await writeAtomic(file, trusted, 0o644)
+  const { keep, clock, log, random } = deps
+  let inForce = await readInForce((await keep.read(deps.signal)) ?? (await first()), keep.place)
 
-  async function first() {
-    const made = await makePair(clock)
-    await writeAtomic(join(folder, authorityFiles.current), pairText(made), 0o600)
-    return made
+  async function first(): Promise<KeptAuthority> {
+    const made = { current: pairText(await makePair(clock)) }
+    try {
+      await keep.write(made, undefined, deps.signal)
+      return made
+    } catch (error) {
+      // Another replica started at the same moment: theirs is the authority of all.
+      const theirs = isMooringError(error, 'CONFLICT') ? await keep.read(deps.signal) : undefined
+      if (theirs === undefined) throw error
+      return theirs
+    }
+  }
+
+  async function take(kept: KeptAuthority): Promise<boolean> {
+    if (kept.current === inForce.kept.current && kept.before === inForce.kept.before) return false
+    inForce = await readInForce(kept, keep.place)
+    log.warn('the authority has changed', { pin: pinOf(inForce.certificate), pinBefore: inForce.pinBefore })
+    return true
+  }
+
+  async function putBack(): Promise<void> {
+    log.error('the authority was deleted where it is kept, and is put back', { place: keep.place })
+    await keep.write(inForce.kept, undefined).catch((error: unknown) => {
+      if (!isMooringError(error, 'CONFLICT')) throw error
+    })
   }
 
   async function sign(
@@ -109,6 +134,7 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
     of: typeof algorithm | typeof rsa = algorithm,
   ): Promise<string> {
     const now = clock.now()
+    const { certificate, key, shown } = inForce
     const publicKey = await webcrypto.subtle.importKey('spki', new Uint8Array(request.spki), of, true, [
       'verify',
     ])
@@ -130,20 +156,30 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
         await AuthorityKeyIdentifierExtension.create(certificate.publicKey),
       ],
     })
-    return pemOf(signed)
+    return `${pemOf(signed)}${shown}`
   }
 
   return {
-    ...{ trusted, file, shown },
-    pin: pinOf(certificate),
-    pinBefore: isRotating ? pinOf(before.certificate) : undefined,
-    signAgent: async (request) =>
-      `${await sign(`CN=${request.vm}`, request, [
+    get trusted() {
+      return inForce.trusted
+    },
+    get shown() {
+      return inForce.shown
+    },
+    get pin() {
+      return pinOf(inForce.certificate)
+    },
+    get pinBefore() {
+      return inForce.pinBefore
+    },
+    // With the issuers as servers show them: a replica that has not heard of a rotation yet trusts the old one alone.
+    signAgent: (request) =>
+      sign(`CN=${request.vm}`, request, [
         new ExtendedKeyUsageExtension([ExtendedKeyUsage.clientAuth]),
         new SubjectAlternativeNameExtension([{ type: 'url', value: request.uri }]),
-      ])}${pem}`,
-    signOperator: async (request) =>
-      `${await sign(
+      ]),
+    signOperator: (request) =>
+      sign(
         `CN=${request.name}`,
         request,
         [
@@ -151,14 +187,55 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
           new SubjectAlternativeNameExtension([{ type: 'url', value: request.uri }]),
         ],
         rsa,
-      )}${pem}`,
-    signServer: async (request) =>
-      `${await sign('CN=mooring-controller', request, [
+      ),
+    signServer: (request) =>
+      sign('CN=mooring-controller', request, [
         new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
         new SubjectAlternativeNameExtension([
           ...request.names.map((value) => ({ type: 'dns', value }) as const),
           ...request.addresses.map((value) => ({ type: 'ip', value }) as const),
         ]),
-      ])}${shown}`,
+      ]),
+    async follow(changed, signal) {
+      let last: Promise<void> = Promise.resolve()
+      const retry = createBackoff({ baseMs: 500, maxMs: 30_000, random })
+      let news = 0
+      const digest = async (kept: KeptAuthority | undefined, number: number): Promise<void> => {
+        while (!signal.aborted && number === news) {
+          try {
+            if (kept === undefined) await putBack()
+            else if (await take(kept)) changed()
+            retry.reset()
+            return
+          } catch (error) {
+            log.error('the authority in its place is not taken over; the one known goes on', {
+              error: errorText(error),
+            })
+            // What cannot be read stays so until it changes.
+            if (kept !== undefined) return
+            await clock.sleep(retry.next(), signal).catch(() => {})
+          }
+        }
+      }
+      await keep.follow((kept) => {
+        news += 1
+        const number = news
+        last = last.then(() => digest(kept, number))
+      }, signal)
+      await last
+    },
+  }
+}
+
+async function readInForce(kept: KeptAuthority, place: string): Promise<InForce> {
+  const { current, before, isRotating } = await readAuthority(kept, place)
+  const pem = pemOf(current.certificate)
+  return {
+    kept,
+    key: current.key,
+    certificate: current.certificate,
+    trusted: isRotating ? `${pem}${pemOf(before.certificate)}` : pem,
+    shown: isRotating ? `${pemOf(before.successor)}${pemOf(before.certificate)}` : pem,
+    pinBefore: isRotating ? pinOf(before.certificate) : undefined,
   }
 }

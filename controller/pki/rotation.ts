@@ -1,19 +1,17 @@
 import 'reflect-metadata'
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { BasicConstraintsExtension } from '@peculiar/x509'
 import type { Clock } from '../../shared/clock.ts'
 import { MooringError } from '../../shared/errors.ts'
 import { hasEntry } from '../../shared/lifecycle.ts'
-import { writeAtomic } from '../store/atomic-file.ts'
 import type { VmRecord } from '../store/records.ts'
-import { authorityFiles } from './authority.ts'
-import { certifySuccessor, makePair, pairText, pemOf, pinOf, readPair } from './authority-pair.ts'
+import type { AuthorityKeep } from './authority-keep.ts'
+import { certifySuccessor, makePair, pairText, pinOf, readAuthority } from './authority-pair.ts'
 
 export interface RotationDeps {
-  /** The authority's folder. */
-  readonly folder: string
+  readonly keep: AuthorityKeep
   readonly clock: Clock
+  /** Ends a wait for where the authority is kept. */
+  readonly signal?: AbortSignal
 }
 
 /** The pins of both authorities of a rotation. */
@@ -23,43 +21,33 @@ export interface RotationPins {
 }
 
 /**
- * Makes another authority, certified by the one it replaces: it is in force from the controller's next start,
- * and who trusts the old one is served as before until `finishRotation`. Throws `CONFLICT` while one lasts.
+ * Makes another authority, certified by the one it replaces: who trusts the old one is served as before until
+ * `finishRotation`. Throws `CONFLICT` while one lasts.
  */
-export async function rotateAuthority({ folder, clock }: RotationDeps): Promise<RotationPins> {
-  const [currentFile, beforeFile] = filesIn(folder)
-  const current = await readPair(currentFile)
-  if (current === undefined)
-    throw new MooringError('NOT_FOUND', { detail: `${currentFile}: it was never started` })
-  if (await isRotating(folder)) {
-    throw new MooringError('CONFLICT', { detail: 'a rotation lasts already; finish it first' })
-  }
+export async function rotateAuthority({ keep, clock, signal }: RotationDeps): Promise<RotationPins> {
+  const { current, isRotating, version } = await presentIn(keep, signal)
+  if (isRotating) throw new MooringError('CONFLICT', { detail: 'a rotation lasts already; finish it first' })
   if (current.certificate.getExtension(BasicConstraintsExtension)?.pathLength === 0) {
     throw new MooringError('CONFLICT', {
-      detail: `this authority was made by an earlier version and may certify no other. Put ${currentFile} aside and start the controller: it makes a new one. Agents and the CLI trust that only when they are given its pin (mooring-controller pin); certificates that agents hold are renewed by a new join`,
+      detail: `this authority was made by an earlier version and may certify no other. Put ${keep.place} aside and start the controller: it makes a new one. Agents and the CLI trust that only when they are given its pin (mooring-controller pin); certificates that agents hold are renewed by a new join`,
     })
   }
   const next = await makePair(clock)
   const successor = await certifySuccessor(current, next.certificate, clock)
-  // In this order: cut short in between, the authority is its own predecessor, which counts as none.
-  await writeAtomic(beforeFile, pairText({ ...current, successor }), 0o600)
-  await writeAtomic(currentFile, pairText(next), 0o600)
+  await keep.write({ current: pairText(next), before: pairText({ ...current, successor }) }, version, signal)
   return { pin: pinOf(next.certificate), pinBefore: pinOf(current.certificate) }
 }
 
 /**
- * Forgets the authority before the present one, from the controller's next start. Throws `TOO_EARLY` while VMs
- * hold a certificate of it, which end by themselves within `certificates.agentTtlSeconds`.
+ * Forgets the authority before the present one. Throws `TOO_EARLY` while VMs hold a certificate of it, which end by
+ * themselves within `certificates.agentTtlSeconds`.
  */
 export async function finishRotation(
-  { folder, clock }: RotationDeps,
+  { keep, clock, signal }: RotationDeps,
   vms: Iterable<VmRecord>,
 ): Promise<{ readonly pin: string }> {
-  const [currentFile, beforeFile] = filesIn(folder)
-  const current = await readPair(currentFile)
-  if (current === undefined || !(await isRotating(folder))) {
-    throw new MooringError('NOT_FOUND', { detail: 'no rotation lasts' })
-  }
+  const { current, isRotating, version } = await presentIn(keep, signal)
+  if (!isRotating) throw new MooringError('NOT_FOUND', { detail: 'no rotation lasts' })
   const pin = pinOf(current.certificate)
   const holders = holdersOfOthers(vms, pin, clock.now())
   if (holders.length > 0) {
@@ -68,7 +56,7 @@ export async function finishRotation(
       detail: `${holders.length} VMs hold a certificate of the old authority, the last until ${new Date(until).toISOString()}`,
     })
   }
-  await rm(beforeFile, { force: true })
+  await keep.write({ current: pairText(current) }, version, signal)
   return { pin }
 }
 
@@ -78,12 +66,9 @@ function holdersOfOthers(vms: Iterable<VmRecord>, pin: string, now: number): rea
   })
 }
 
-async function isRotating(folder: string): Promise<boolean> {
-  const [current, before] = await Promise.all(filesIn(folder).map(readPair))
-  if (current === undefined || before === undefined) return false
-  return pemOf(current.certificate) !== pemOf(before.certificate)
-}
-
-function filesIn(folder: string): readonly [string, string] {
-  return [join(folder, authorityFiles.current), join(folder, authorityFiles.before)]
+async function presentIn(keep: AuthorityKeep, signal: AbortSignal | undefined) {
+  const kept = await keep.read(signal)
+  if (kept === undefined)
+    throw new MooringError('NOT_FOUND', { detail: `${keep.place}: it was never started` })
+  return { ...(await readAuthority(kept, keep.place)), version: kept.version }
 }

@@ -24,16 +24,23 @@ export interface ServerCredentials {
   readonly chain: string
 }
 
+/** What the listener shows. Two ship: issued by the controller's own authority, and mounted. */
 export interface ServerCertificate {
   current(): ServerCredentials
-  /** Renews it before it ends, until aborted; `swap` puts a new one in force without closing a connection. */
-  keepFresh(swap: (credentials: ServerCredentials) => void, signal: AbortSignal): Promise<void>
+  /** PEM: what agents and operators trust it by. */
+  trusted(): string
+  /** Pins by which it is trusted: the present one, and while a rotation lasts the one before. */
+  pins(): { readonly pin: string; readonly pinBefore: string | undefined }
+  /** The controller's authority is another one now. */
+  authorityChanged(): void
+  /** Renews it before it ends, until aborted; `swap` has to put the current one in force. */
+  keepFresh(swap: () => void, signal: AbortSignal): Promise<void>
 }
 
 const lifeMs = 90 * 86_400_000
 const checkMs = 3_600_000
 
-/** The certificate that the listener shows: kept over restarts, made anew when its names or authority change. */
+/** One of the controller's own authority: kept over restarts, made anew when its names or authority change. */
 export async function createServerCertificate(deps: ServerCertificateDeps): Promise<ServerCertificate> {
   const { folder, authority, clock, log } = deps
   const file = join(folder, 'server.pem')
@@ -80,15 +87,22 @@ export async function createServerCertificate(deps: ServerCertificateDeps): Prom
   }
 
   let credentials = (await kept()) ?? (await issue())
+  let early = new AbortController()
   return {
     current: () => credentials,
+    trusted: () => authority.trusted,
+    pins: () => ({ pin: authority.pin, pinBefore: authority.pinBefore }),
+    authorityChanged: () => early.abort(),
     async keepFresh(swap, signal) {
       while (!signal.aborted) {
-        await clock.sleep(checkMs, signal)
+        await clock
+          .sleep(checkMs, AbortSignal.any([signal, early.signal]))
+          .catch(() => signal.throwIfAborted())
+        if (early.signal.aborted) early = new AbortController()
         if (isFit(credentials)) continue
         try {
           credentials = await issue()
-          swap(credentials)
+          swap()
         } catch (error) {
           // A third of its life is left: there will be more tries.
           log.error('the server certificate cannot be renewed', { error: errorText(error) })

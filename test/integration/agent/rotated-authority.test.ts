@@ -5,10 +5,12 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Pkcs10CertificateRequest } from '@peculiar/x509'
 import t, { type Test } from 'tap'
-import { type Authority, createAuthority } from '../../../controller/pki/authority.ts'
+import type { Authority } from '../../../controller/pki/authority.ts'
+import { createAuthorityFolder } from '../../../controller/pki/authority-folder.ts'
 import { rotateAuthority } from '../../../controller/pki/rotation.ts'
 import { systemClock as clock } from '../../../shared/clock.ts'
 import type { Pair, TestAuthority } from '../../fakes/authority.ts'
+import { folderAuthority } from '../../fakes/folder-authority.ts'
 import { createFakeController } from '../../fakes/stand-in-controller.ts'
 import { waitFor } from '../../world/waiting.ts'
 import { createTestVm } from './vm.ts'
@@ -19,9 +21,9 @@ const dayMs = 86_400_000
 async function rotating(t: Test): Promise<{ authority: Authority; server: Pair; issuers: string }> {
   const folder = await mkdtemp(path.join(tmpdir(), 'mooring-pki-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
-  await createAuthority({ folder, clock })
-  await rotateAuthority({ folder, clock })
-  const authority = await createAuthority({ folder, clock })
+  await folderAuthority({ folder, clock })
+  await rotateAuthority({ keep: createAuthorityFolder(folder), clock })
+  const authority = await folderAuthority({ folder, clock })
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const chain = await authority.signServer({
     ...{ names: [], addresses: ['127.0.0.1'], notAfter: clock.now() + dayMs },

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import t from 'tap'
 import { fetchPinnedAuthority } from '../../../cli/trust.ts'
+import { createAuthorityFolder } from '../../../controller/pki/authority-folder.ts'
 import { finishRotation, rotateAuthority } from '../../../controller/pki/rotation.ts'
 import { openDatabase } from '../../../controller/store/database.ts'
 import { createSqliteStore } from '../../../controller/store/sqlite.ts'
@@ -21,7 +22,7 @@ t.test(
     await house.applyPool('web')
     const { token } = await house.token('web', { uses: 10 })
     const old = house.announcement
-    const deps = { folder: join(house.dataDir, 'pki'), clock: systemClock }
+    const deps = { keep: createAuthorityFolder(join(house.dataDir, 'pki')), clock: systemClock }
     const veteran = await house.agent({ pool: 'web', token, address: '10.0.0.1' })
     const first = await veteran.join()
 

@@ -7,7 +7,8 @@ import path from 'node:path'
 import type { Test } from 'tap'
 import { type TSchema, Type } from 'typebox'
 import { Value } from 'typebox/value'
-import { type Authority, createAuthority } from '../../../controller/pki/authority.ts'
+import type { Authority } from '../../../controller/pki/authority.ts'
+import { writeTrustFile } from '../../../controller/pki/trust-file.ts'
 import {
   AuditRecord,
   DrainCreate,
@@ -25,6 +26,7 @@ import {
 } from '../../../shared/api/operator.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { type ErrorCode, MooringError } from '../../../shared/errors.ts'
+import { folderAuthority } from '../../fakes/folder-authority.ts'
 
 /** A request as the stand-in took it. */
 export interface Seen {
@@ -92,7 +94,7 @@ export async function createStandIn(t: Test, options: StandInOptions = {}): Prom
     options.folder ?? 'authority',
   )
   await mkdir(folder, { recursive: true })
-  const authority = await createAuthority({ folder, clock: systemClock })
+  const authority = await folderAuthority({ folder, clock: systemClock })
   const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const cert = await authority.signServer({
     names: ['localhost'],
@@ -145,7 +147,7 @@ export async function createStandIn(t: Test, options: StandInOptions = {}): Prom
   })
   return {
     url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    caFile: authority.file,
+    caFile: await writeTrustFile(folder, authority.trusted),
     authority,
     seen,
     on: (route, answer) => void answers.set(route, answer),

@@ -26,7 +26,7 @@ const importers: Record<string, readonly string[]> = {
   'reflect-metadata': ['controller/pki/', 'agent/join/'],
   ssh2: ['controller/delivery/ssh'],
   systeminformation: ['agent/host/facts.ts'],
-  'tar-stream': ['agent/sidecar/', 'controller/backup.ts', 'cli/artifact/'],
+  'tar-stream': ['agent/sidecar/', 'controller/backup-archive.ts', 'cli/artifact/'],
   typebox: ['shared/', 'agent/', 'controller/', 'cli/'],
   ws: ['agent/client/', 'controller/api/', 'controller/fleet/streams.ts'],
   yaml: [

@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { agentUri, vmOfSubjectAltName } from '../../../../controller/pki/agent-identity.ts'
-import { createAuthority } from '../../../../controller/pki/authority.ts'
 import { createServerCertificate } from '../../../../controller/pki/server-certificate.ts'
+import { writeTrustFile } from '../../../../controller/pki/trust-file.ts'
 import { silentLog } from '../../../../shared/log.ts'
 import { keyPin } from '../../../../shared/pin.ts'
 import { createFakeClock } from '../../../fakes/clock.ts'
+import { folderAuthority } from '../../../fakes/folder-authority.ts'
 
 const day = 86_400_000
 
@@ -24,13 +25,13 @@ const spki = () =>
 t.test('the first start makes an authority, later ones load it', async (t) => {
   const path = folder(t)
   const clock = createFakeClock()
-  const first = await createAuthority({ folder: path, clock })
-  const second = await createAuthority({ folder: path, clock })
+  const first = await folderAuthority({ folder: path, clock })
+  const second = await folderAuthority({ folder: path, clock })
   t.equal(first.trusted, second.trusted)
   t.equal(first.pin, second.pin)
   t.equal(statSync(join(path, 'authority.pem')).mode & 0o777, 0o600)
   t.equal(statSync(path).mode & 0o777, 0o700)
-  t.equal(readFileSync(first.file, 'utf8'), first.trusted)
+  t.equal(readFileSync(await writeTrustFile(path, first.trusted), 'utf8'), first.trusted)
   t.notMatch(first.trusted, /PRIVATE/)
   const ca = new X509Certificate(first.trusted)
   t.ok(ca.ca)
@@ -39,7 +40,7 @@ t.test('the first start makes an authority, later ones load it', async (t) => {
 
 t.test('an agent certificate carries the VM, is for clients only and comes with its issuer', async (t) => {
   const clock = createFakeClock()
-  const authority = await createAuthority({ folder: folder(t), clock })
+  const authority = await folderAuthority({ folder: folder(t), clock })
   const key = spki()
   const uri = agentUri('cluster.local', 'vm-1')
   const chain = await authority.signAgent({ vm: 'vm-1', uri, spki: key, notAfter: clock.now() + day })
@@ -64,7 +65,7 @@ t.test('an agent certificate carries the VM, is for clients only and comes with 
 
 t.test('no certificate outlives the authority', async (t) => {
   const clock = createFakeClock()
-  const authority = await createAuthority({ folder: folder(t), clock })
+  const authority = await folderAuthority({ folder: folder(t), clock })
   const chain = await authority.signAgent({
     vm: 'vm-1',
     uri: agentUri('a', 'vm-1'),
@@ -80,17 +81,17 @@ t.test('no certificate outlives the authority', async (t) => {
 t.test('a damaged authority is refused, never replaced', async (t) => {
   const path = folder(t)
   const clock = createFakeClock()
-  await createAuthority({ folder: path, clock })
+  await folderAuthority({ folder: path, clock })
   const file = join(path, 'authority.pem')
   const whole = readFileSync(file, 'utf8')
   writeFileSync(file, whole.slice(0, 300))
-  await t.rejects(createAuthority({ folder: path, clock }), { code: 'STORE_UNREADABLE' })
+  await t.rejects(folderAuthority({ folder: path, clock }), { code: 'STORE_UNREADABLE' })
   const foreign = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
   writeFileSync(
     file,
     foreign.export({ type: 'pkcs8', format: 'pem' }) + whole.slice(whole.indexOf('-----BEGIN CERT')),
   )
-  await t.rejects(createAuthority({ folder: path, clock }), { code: 'STORE_UNREADABLE', detail: /belong/ })
+  await t.rejects(folderAuthority({ folder: path, clock }), { code: 'STORE_UNREADABLE', detail: /belong/ })
 })
 
 t.test('subjectAltNames that are not exactly one agent are nobody', async (t) => {
@@ -111,7 +112,7 @@ t.test('subjectAltNames that are not exactly one agent are nobody', async (t) =>
 t.test('the server certificate is kept while it fits, and made anew when it does not', async (t) => {
   const path = folder(t)
   const clock = createFakeClock()
-  const authority = await createAuthority({ folder: path, clock })
+  const authority = await folderAuthority({ folder: path, clock })
   const make = (hosts: string[]) =>
     createServerCertificate({ folder: path, authority, clock, log: silentLog, hosts })
   const hosts = ['controller.example', '10.0.0.1', 'fd00::1']
@@ -136,7 +137,7 @@ t.test('the server certificate is kept while it fits, and made anew when it does
 t.test('a running server gets a new certificate before the old one ends', async (t) => {
   const path = folder(t)
   const clock = createFakeClock()
-  const authority = await createAuthority({ folder: path, clock })
+  const authority = await folderAuthority({ folder: path, clock })
   const server = await createServerCertificate({
     folder: path,
     authority,
@@ -147,7 +148,7 @@ t.test('a running server gets a new certificate before the old one ends', async 
   const before = server.current()
   const stop = new AbortController()
   const swapped: string[] = []
-  const kept = server.keepFresh((credentials) => swapped.push(credentials.chain), stop.signal)
+  const kept = server.keepFresh(() => void swapped.push(server.current().chain), stop.signal)
   await clock.untilSleeping()
   await clock.advance(59 * day)
   t.same(swapped, [])

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { createSecureContext } from 'node:tls'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { createAuthority } from '../../../../controller/pki/authority.ts'
 import { makeClientKey, pkcs12 } from '../../../../controller/pki/pkcs12.ts'
 import { createFakeClock } from '../../../fakes/clock.ts'
+import { folderAuthority } from '../../../fakes/folder-authority.ts'
 
 const run = promisify(execFile)
 const password = 'correct horse ü'
@@ -18,7 +18,7 @@ t.setTimeout(300_000)
 t.test('OpenSSL and Node read what is written, with the right password alone', async (t) => {
   const dir = t.testdir()
   const clock = createFakeClock(Date.now())
-  const authority = await createAuthority({ folder: join(dir, 'pki'), clock })
+  const authority = await folderAuthority({ folder: join(dir, 'pki'), clock })
   const key = await makeClientKey()
   const uri = 'spiffe://cluster.local/mooring/operator/ann'
   const chain = await authority.signOperator({

@@ -11,21 +11,23 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { BasicConstraintsExtension, X509CertificateGenerator } from '@peculiar/x509'
 import t from 'tap'
-import { authorityFiles, createAuthority } from '../../../../controller/pki/authority.ts'
+import { authorityFiles, createAuthorityFolder } from '../../../../controller/pki/authority-folder.ts'
 import { authorityAlgorithm, pemOf } from '../../../../controller/pki/authority-pair.ts'
 import { finishRotation, rotateAuthority } from '../../../../controller/pki/rotation.ts'
 import { createServerCertificate } from '../../../../controller/pki/server-certificate.ts'
 import { silentLog } from '../../../../shared/log.ts'
 import { keyPin } from '../../../../shared/pin.ts'
 import { createFakeClock } from '../../../fakes/clock.ts'
+import { folderAuthority } from '../../../fakes/folder-authority.ts'
 import { record } from '../fleet/situations.ts'
 
 async function setUp(t: { teardown(fn: () => void): void }) {
   const root = mkdtempSync(join(tmpdir(), 'mooring-rotation-'))
   t.teardown(() => rmSync(root, { recursive: true }))
   const clock = createFakeClock()
-  const deps = { folder: join(root, 'pki'), clock }
-  return { clock, deps, before: await createAuthority(deps) }
+  const folder = join(root, 'pki')
+  const deps = { folder, keep: createAuthorityFolder(folder), clock }
+  return { clock, deps, before: await folderAuthority(deps) }
 }
 
 const blocks = (pem: string) =>
@@ -39,11 +41,10 @@ t.test('both authorities are trusted, the new one signs, and a server shows the 
   const { deps, clock, before } = await setUp(t)
   const pins = await rotateAuthority(deps)
   t.equal(pins.pinBefore, before.pin)
-  const after = await createAuthority(deps)
+  const after = await folderAuthority(deps)
   t.same([after.pin, after.pinBefore], [pins.pin, before.pin])
   t.not(after.pin, before.pin)
   t.same(blocks(after.trusted).map(pinOf), [after.pin, before.pin])
-  t.equal(readFileSync(after.file, 'utf8'), after.trusted)
   t.equal(statSync(join(deps.folder, authorityFiles.before)).mode & 0o777, 0o600)
   const server = await createServerCertificate({
     ...{ folder: deps.folder, authority: after, clock, log: silentLog, hosts: ['127.0.0.1'] },
@@ -81,9 +82,9 @@ t.test('one at a time, and it ends when nobody holds a certificate of the old on
     })
   await t.rejects(finishRotation(deps, [vm(pin), vm(before.pin)]), { code: 'TOO_EARLY', detail: /^1 VMs/ })
   await t.rejects(finishRotation(deps, [vm(undefined)]), { code: 'TOO_EARLY' }, 'of whom it is not known')
-  t.equal((await createAuthority(deps)).pinBefore, before.pin, 'a refusal changes nothing')
+  t.equal((await folderAuthority(deps)).pinBefore, before.pin, 'a refusal changes nothing')
   await finishRotation(deps, [vm(pin), vm(before.pin, 'left')])
-  const after = await createAuthority(deps)
+  const after = await folderAuthority(deps)
   t.same([after.pin, after.pinBefore, blocks(after.trusted).length], [pin, undefined, 1])
   t.equal(after.shown, after.trusted)
   await rotateAuthority(deps)
@@ -103,7 +104,7 @@ t.test('a rotation that was cut short counts as none, and can be begun again', a
   await rotateAuthority(deps)
   // The power went between the two files.
   copyFileSync(`${current}.kept`, current)
-  const again = await createAuthority(deps)
+  const again = await folderAuthority(deps)
   t.same([again.pin, again.pinBefore, again.trusted], [before.pin, undefined, before.trusted])
   t.equal((await rotateAuthority(deps)).pinBefore, before.pin)
   t.ok(existsSync(join(deps.folder, authorityFiles.before)))
@@ -111,7 +112,9 @@ t.test('a rotation that was cut short counts as none, and can be begun again', a
 
 t.test('what was never started has nothing to rotate', async (t) => {
   const { clock } = await setUp(t)
-  await t.rejects(rotateAuthority({ folder: '/no/such/folder', clock }), { code: 'NOT_FOUND' })
+  await t.rejects(rotateAuthority({ keep: createAuthorityFolder('/no/such/folder'), clock }), {
+    code: 'NOT_FOUND',
+  })
 })
 
 t.test('an authority that may certify no other is known, and left as it is', async (t) => {
@@ -134,5 +137,5 @@ t.test('an authority that may certify no other is known, and left as it is', asy
   await t.rejects(rotateAuthority(deps), { code: 'CONFLICT', detail: /earlier version.*Put .* aside/ })
   t.equal(readFileSync(path, 'utf8'), text)
   t.notOk(existsSync(join(deps.folder, authorityFiles.before)))
-  t.not((await createAuthority(deps)).pin, before.pin, 'it serves on as it did')
+  t.not((await folderAuthority(deps)).pin, before.pin, 'it serves on as it did')
 })
