@@ -18,7 +18,7 @@ export interface Faults {
 
 /**
  * A stand-in for kube-apiserver in memory: create, update with optimistic locking, the status subresource,
- * generation, delete with preconditions, paged lists and watches behave as Kubernetes documents them. It knows any
+ * generation, delete with preconditions and finalizers, paged lists and watches behave as Kubernetes documents them. It knows any
  * kind, checks no schema, and can be made to fail. The real one runs in the end-to-end tests.
  */
 export interface FakeApiServer {
@@ -120,13 +120,17 @@ export async function startApiServer(authority: TestAuthority, token = 'good-tok
         ? [200, old]
         : [200, save('MODIFIED', key, place.collection, { ...old, status: body.status })]
     }
-    const { uid, creationTimestamp, generation = 1 } = old.metadata
+    const { uid, creationTimestamp, deletionTimestamp, generation = 1 } = old.metadata
     const spec = same(old.spec, body.spec) ? generation : generation + 1
     const metadata = {
       ...body.metadata,
       uid: uid ?? '',
       creationTimestamp: creationTimestamp ?? '',
+      ...(deletionTimestamp !== undefined && { deletionTimestamp }),
       generation: spec,
+    }
+    if (deletionTimestamp !== undefined && (body.metadata.finalizers ?? []).length === 0) {
+      return [200, destroy(key, place.collection, old)]
     }
     const status = hasStatus(place) ? old.status : body.status
     const next: Stored = { ...body, metadata, ...(status !== undefined && { status }) }
@@ -152,13 +156,22 @@ export async function startApiServer(authority: TestAuthority, token = 'good-tok
       (uid !== undefined && uid !== old.metadata.uid) ||
       (resourceVersion !== undefined && resourceVersion !== old.metadata.resourceVersion)
     if (differs) return failure(409, 'Conflict', place)
+    if ((old.metadata.finalizers ?? []).length > 0) {
+      const { deletionTimestamp = new Date(1_800_000_000_000).toISOString(), generation = 1 } = old.metadata
+      const metadata = { ...old.metadata, deletionTimestamp, generation: generation + 1 }
+      const isSame = old.metadata.deletionTimestamp !== undefined
+      return [200, isSame ? old : save('MODIFIED', key, place.collection, { ...old, metadata })]
+    }
+    destroy(key, place.collection, old)
+    return [200, { kind: 'Status', status: 'Success' }]
+  }
+
+  function destroy(key: string, collection: string, old: Stored): Stored {
     objects.delete(key)
     version += 1
-    record('DELETED', place.collection, {
-      ...old,
-      metadata: { ...old.metadata, resourceVersion: String(version) },
-    })
-    return [200, { kind: 'Status', status: 'Success' }]
+    const gone = { ...old, metadata: { ...old.metadata, resourceVersion: String(version) } }
+    record('DELETED', collection, gone)
+    return gone
   }
 
   function list(place: Place, query: URLSearchParams): [number, unknown] {

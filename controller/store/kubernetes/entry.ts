@@ -1,11 +1,11 @@
 import type { ObjectMeta } from '../../kubernetes/resource.ts'
-import { statusAnnotation, writtenAnnotation } from './resources.ts'
+import { finalizer, statusAnnotation, writtenAnnotation } from './resources.ts'
 import type { Entry } from './shelf.ts'
 
 /** What the store remembers of an object's metadata, with its value. */
 export function entryOf<V>(metadata: ObjectMeta, key: string, value: V): Entry<V> {
   const { [statusAnnotation]: _, [writtenAnnotation]: __, ...annotations } = metadata.annotations ?? {}
-  const { labels, finalizers, ownerReferences } = metadata
+  const { labels, finalizers, ownerReferences, deletionTimestamp } = metadata
   return {
     key,
     value,
@@ -13,6 +13,7 @@ export function entryOf<V>(metadata: ObjectMeta, key: string, value: V): Entry<V
     version: metadata.resourceVersion ?? '',
     generation: metadata.generation ?? 1,
     created: metadata.creationTimestamp ?? '',
+    ...(deletionTimestamp !== undefined && { deleting: deletionTimestamp }),
     namespace: metadata.namespace ?? '',
     name: metadata.name,
     kept: {
@@ -39,6 +40,17 @@ export function metadataFor(
     ...(Object.keys(all.labels).length > 0 && { labels: all.labels }),
     ...(Object.keys(all.annotations).length > 0 && { annotations: all.annotations }),
   }
+}
+
+/** Metadata of a Pool or VM that is not there yet: it is removed before it vanishes. */
+export function heldMetadata(...args: Parameters<typeof newMetadata>): ObjectMeta {
+  return { ...newMetadata(...args), finalizers: [finalizer] }
+}
+
+/** Metadata for a replacement of the object with the controller's finalizer, or without. */
+export function finalized(entry: Entry<unknown>, isHeld: boolean): ObjectMeta {
+  const others = (entry.kept.finalizers ?? []).filter((one) => one !== finalizer)
+  return { ...metadataFor(entry), finalizers: isHeld ? [...others, finalizer] : others }
 }
 
 /** Metadata of an object that is not there yet. */

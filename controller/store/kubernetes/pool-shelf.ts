@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { PoolRecord } from '../records.ts'
 import { poolFields, poolTimes } from './pool-codec.ts'
 import { judgePools, type PoolRules, type PoolVerdict } from './pool-judgement.ts'
-import type { CustomObject, StandardCondition } from './resources.ts'
+import { type CustomObject, poolLabel, type StandardCondition } from './resources.ts'
 import { createShelf, type Entry, type Shelf } from './shelf.ts'
 
 /** What a Pool's object says beside its metadata. */
@@ -17,8 +17,13 @@ export interface PoolShelf {
   readonly raw: Shelf<PoolContent>
   get(name: string): Entry<PoolRecord> | undefined
   list(): readonly Entry<PoolRecord>[]
+  /** Whether one of them waits to go. */
+  isDeleting(): boolean
   /** Objects whose status does not say what was decided of them, with what it should say. */
-  unsaid(now: number): readonly { readonly entry: Entry<PoolContent>; readonly status: object }[]
+  unsaid(
+    now: number,
+    remaining: (pool: string) => readonly string[],
+  ): readonly { readonly entry: Entry<PoolContent>; readonly status: object }[]
 }
 
 export function createPoolShelf(rules: PoolRules, changed: (name: string) => void): PoolShelf {
@@ -87,10 +92,12 @@ export function createPoolShelf(rules: PoolRules, changed: (name: string) => voi
     },
     get: (name) => counting.get(name),
     list: () => [...counting.values()],
-    unsaid(now) {
+    isDeleting: () => [...raw.every()].some(({ deleting }) => deleting !== undefined),
+    unsaid(now, remaining) {
       return [...raw.every()].flatMap((entry) => {
         const verdict = verdicts.get(entry.uid)
-        const status = verdict && statusOf(entry, verdict, now)
+        const held = entry.deleting === undefined ? undefined : remaining(entry.name)
+        const status = verdict && statusOf(entry, verdict, held, now)
         return status === undefined || isDeepStrictEqual(status, entry.value.status)
           ? []
           : [{ entry, status }]
@@ -103,25 +110,40 @@ export function poolContent(object: CustomObject): PoolContent {
   return { fields: object.spec ?? {}, status: object.status, times: poolTimes(object) }
 }
 
-/** The status that says the verdict; other parts of it are left as they are. */
+/** The status that says the verdict, and what a deletion waits for; other parts of it are left as they are. */
 function statusOf(
-  { value, generation }: Entry<PoolContent>,
+  { value, generation, name }: Entry<PoolContent>,
   { spec, condition }: PoolVerdict,
+  held: readonly string[] | undefined,
   now: number,
 ): object {
   const conditions = (value.status?.conditions ?? []) as readonly StandardCondition[]
-  const old = conditions.find(({ type }) => type === 'Accepted')
-  const isNew = old?.status !== condition.status
-  const fresh: StandardCondition = {
-    type: 'Accepted',
-    ...condition,
-    lastTransitionTime: isNew || old === undefined ? new Date(now).toISOString() : old.lastTransitionTime,
-    observedGeneration: generation,
-  }
+  const wanted = [
+    { type: 'Accepted', ...condition },
+    ...(held === undefined ? [] : [{ type: 'Deleting', ...deletion(name, held) }]),
+  ]
+  const types = new Set(wanted.map(({ type }) => type))
+  const fresh = wanted.map((one): StandardCondition => {
+    const old = conditions.find(({ type }) => type === one.type)
+    const isNew = old?.status !== one.status
+    const since = isNew || old === undefined ? new Date(now).toISOString() : old.lastTransitionTime
+    return { ...one, lastTransitionTime: since, observedGeneration: generation }
+  })
   return {
     ...value.status,
     observedGeneration: generation,
-    conditions: [...conditions.filter(({ type }) => type !== 'Accepted'), fresh],
+    conditions: [...conditions.filter(({ type }) => !types.has(type)), ...fresh],
     ...(spec !== undefined && { accepted: poolFields(spec) }),
   }
+}
+
+const mostNamed = 5
+
+function deletion(name: string, held: readonly string[]) {
+  if (held.length === 0) return { status: 'True', reason: 'NoVms', message: 'its last VM has left' }
+  const some = held.slice(0, mostNamed).join(', ')
+  const more = held.length > mostNamed ? ` and ${held.length - mostNamed} more` : ''
+  const way = `kubectl delete vm -l ${poolLabel}=${name} removes them`
+  const message = `it stays in force, and lets nobody in any more, until its VMs left: ${some}${more}; ${way}`
+  return { status: 'True', reason: 'HasVms', message }
 }

@@ -19,6 +19,8 @@ export const kindLabel = `${group}/kind`
 export const poolLabel = `${group}/pool`
 /** On pages of uses: their join token. */
 export const tokenLabel = `${group}/token`
+/** Keeps Pools and VMs from vanishing under those who depend on them; see `removal.ts`. */
+export const finalizer = `${group}/leave`
 /** Status that was decided together with the spec it came with; see `vm-codec.ts`. */
 export const statusAnnotation = `${group}/status`
 /** When the controller wrote a pool's spec, to the millisecond, and as which generation. */

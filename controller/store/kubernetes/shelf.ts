@@ -11,6 +11,8 @@ export interface Entry<V> {
   readonly generation: number
   /** RFC 3339. */
   readonly created: string
+  /** Since when it is to go, RFC 3339; it waits for a finalizer. */
+  readonly deleting?: string
   readonly namespace: string
   readonly name: string
   /** What others put on the object, and a replacement must keep. */

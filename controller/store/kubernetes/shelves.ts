@@ -7,7 +7,8 @@ import type { Kind, Kinds } from '../resource-store.ts'
 import { entryOf } from './entry.ts'
 import type { PoolRules } from './pool-judgement.ts'
 import { createPoolShelf, type PoolShelf, poolContent } from './pool-shelf.ts'
-import type { CustomObject, SecretObject } from './resources.ts'
+import { isRemovedVm, readRemovedVm } from './removed-vm.ts'
+import { type CustomObject, finalizer, type SecretObject } from './resources.ts'
 import { isPage, readPage, readSecret, type SecretKind } from './secret-codec.ts'
 import { createShelf, type Entry, type Shelf } from './shelf.ts'
 import { createTokenShelf, pageKey, type TokenShelf } from './token-shelf.ts'
@@ -25,6 +26,8 @@ export interface Shelves {
   readonly vms: Shelf<VmRecord>
   readonly secrets: Shelf<Kinds[SecretKind]>
   readonly tokens: TokenShelf
+  /** VMs whose object is gone and whose key must be known as revoked. */
+  readonly removedVms: Shelf<VmRecord>
   get<K extends Kind>(kind: K, name: string): Entry<Kinds[K]> | undefined
   list<K extends Kind>(kind: K): readonly { readonly name: string; readonly entry: Entry<Kinds[K]> }[]
   /** Takes in objects, of a watch or of an answer to a write. */
@@ -48,6 +51,7 @@ export function createShelves(deps: ShelvesDeps): Shelves {
     const [kind, name] = split(key)
     changed(kind, name)
   })
+  const removedVms = createShelf<VmRecord>((name) => changed('vm', name))
   const tokens = createTokenShelf((name) => changed('token', name))
 
   /** Nothing of an object that cannot be read is taken in: what was known of it stands. */
@@ -104,9 +108,11 @@ export function createShelves(deps: ShelvesDeps): Shelves {
     vms,
     secrets,
     tokens,
+    removedVms,
     get<K extends Kind>(kind: K, name: string) {
       const key = `${kind}/${name}`
-      const own = kind === 'pool' ? pools.get(name) : kind === 'vm' ? vms.get(name) : secrets.get(key)
+      const vm = () => vms.get(name) ?? removedVms.get(name)
+      const own = kind === 'pool' ? pools.get(name) : kind === 'vm' ? vm() : secrets.get(key)
       return own && (whole(key, own) as Entry<Kinds[K]>)
     },
     list<K extends Kind>(kind: K) {
@@ -116,7 +122,10 @@ export function createShelves(deps: ShelvesDeps): Shelves {
           entry: whole(entry.key, entry) as Entry<Kinds[K]>,
         }))
       if (kind === 'pool') return named(pools.list(), 0)
-      if (kind === 'vm') return named(vms.list(), 0)
+      if (kind === 'vm') {
+        const removed = [...removedVms.list()].filter(({ key }) => vms.get(key) === undefined)
+        return named([...vms.list(), ...removed], 0)
+      }
       const prefix = `${kind}/`
       return named(
         [...secrets.list()].filter(({ key }) => key.startsWith(prefix)),
@@ -130,6 +139,10 @@ export function createShelves(deps: ShelvesDeps): Shelves {
       entryOf(object.metadata, object.metadata.name, vmRecord(object)),
     ),
     secretObjects: sorted(
+      intake(removedVms, (object: SecretObject) => {
+        const { vm, record } = readRemovedVm(object)
+        return entryOf(object.metadata, vm, record)
+      }),
       intake(tokens.pages, (object: SecretObject) => {
         const page = readPage(object)
         return entryOf(object.metadata, pageKey(page.token, page.page), page)
@@ -142,31 +155,34 @@ export function createShelves(deps: ShelvesDeps): Shelves {
   }
 }
 
-/** Pages first, so that no token is told of without uses that are known. */
-function sorted(pages: Intake<SecretObject>, others: Intake<SecretObject>): Intake<SecretObject> {
-  const of = (item: SecretObject) => (isPage(item) ? pages : others)
+/** Each Secret to its shelf; pages before others, so that no token is told of without uses that are known. */
+function sorted(
+  removed: Intake<SecretObject>,
+  pages: Intake<SecretObject>,
+  others: Intake<SecretObject>,
+): Intake<SecretObject> {
+  const all = [removed, pages, others]
+  const of = (item: SecretObject) => (isRemovedVm(item) ? removed : isPage(item) ? pages : others)
   const listener: WatchListener<SecretObject> = {
     replaced(items, version) {
-      const [forPages, forOthers] = [items.filter(isPage), items.filter((item) => !isPage(item))]
-      pages.replaced(forPages, version)
-      others.replaced(forOthers, version)
+      const parts = all.map((intake) => [intake, items.filter((item) => of(item) === intake)] as const)
+      for (const [intake, own] of parts) intake.replaced(own, version)
     },
     changed: (item) => of(item).changed(item),
     gone: (item) => of(item).gone(item),
   }
   return {
     ...listener,
-    removed(uid) {
-      pages.removed(uid)
-      others.removed(uid)
+    removed: (uid) => {
+      for (const intake of all) intake.removed(uid)
     },
     within: () => listener,
   }
 }
 
-/** One that only waits for somebody's finalizer is gone for the store. */
+/** One that only waits for somebody else's finalizer is gone for the store. */
 function isThere({ metadata }: { readonly metadata: ObjectMeta }): boolean {
-  return metadata.deletionTimestamp === undefined
+  return metadata.deletionTimestamp === undefined || (metadata.finalizers?.includes(finalizer) ?? false)
 }
 
 function split(key: string): [SecretKind, string] {

@@ -7,6 +7,8 @@ import type { ResourceType } from '../../kubernetes/resource.ts'
 import { createWatch, type Watch, type WatchHealth, type WatchListener } from '../../kubernetes/watch.ts'
 import type { Kind, Kinds, ResourceStore, Stored } from '../resource-store.ts'
 import type { PoolRules } from './pool-judgement.ts'
+import { remaining } from './removal.ts'
+import { createRemover } from './remover.ts'
 import {
   type CustomObject,
   kindLabel,
@@ -59,7 +61,8 @@ export async function createKubernetesStore(
 
   const shelves = createShelves({ rules: deps.rules, changed: tell, log })
   const tokens = createTokenWriter({ client, shelves, namespace })
-  const write = createWriter({ client, shelves, tokens, namespace, log })
+  const remover = createRemover({ client, shelves, namespace })
+  const write = createWriter({ client, shelves, tokens, remover, namespace, log })
   const shared = { client, clock, log, random }
   const watches: readonly (readonly [string, Watch])[] = [
     [
@@ -79,23 +82,36 @@ export async function createKubernetesStore(
   function objectWatches(part: string, type: ResourceType, intake: Intake<CustomObject>) {
     const { namespaces: places = [] } = deps
     if (places.length === 0) {
-      return [[part, createWatch<CustomObject>({ ...shared, type, listener: ringing(intake) })] as const]
+      return [
+        [part, createWatch<CustomObject>({ ...shared, type, listener: ringing(type, intake) })] as const,
+      ]
     }
     return places.map((place) => {
-      const of = { scope: { namespace: place }, listener: ringing(intake.within(place)) }
+      const of = { scope: { namespace: place }, listener: ringing(type, intake.within(place)) }
       return [`${part} of ${place}`, createWatch<CustomObject>({ ...shared, type, ...of })] as const
     })
   }
 
-  function ringing(listener: WatchListener<CustomObject>): WatchListener<CustomObject> {
-    const and =
-      <A extends unknown[]>(work: (...args: A) => void) =>
-      (...args: A) => {
-        work(...args)
-        news.ring()
-      }
-    const { replaced, changed, gone } = listener
-    return { replaced: and(replaced), changed: and(changed), gone: and(gone) }
+  function ringing(type: ResourceType, of: WatchListener<CustomObject>): WatchListener<CustomObject> {
+    // VMs change all the time, and matter only to what is being deleted.
+    const ring = (items: readonly CustomObject[]) => {
+      const matters = type === pools || items.some(isDeleting) || shelves.pools.isDeleting()
+      if (matters) news.ring()
+    }
+    return {
+      replaced(items, version) {
+        of.replaced(items, version)
+        ring(items)
+      },
+      changed(item) {
+        of.changed(item)
+        ring([item])
+      },
+      gone(item) {
+        of.gone(item)
+        ring([item])
+      },
+    }
   }
 
   function tell(kind: Kind, name: string): void {
@@ -108,15 +124,23 @@ export async function createKubernetesStore(
     }
   }
 
-  /** Tells those who wrote a pool what became of it. */
-  async function sayVerdicts(): Promise<void> {
+  /** Tells those who wrote a pool what became of it, and lets go what was deleted. */
+  async function follow(): Promise<void> {
     const backoff = createBackoff({ baseMs: 500, maxMs: 30_000, random })
+    const listen = createBackoff({ floorMs: 2_000, baseMs: 5_000, maxMs: 5_000, random })
     for (;;) {
       await news.next()
       if (stop.signal.aborted) return
-      if (!(deps.speaks?.() ?? true)) continue
+      if (!(deps.speaks?.() ?? true)) {
+        // Nothing tells of a change of that, and what is to be said then may be old.
+        await clock.sleep(listen.next(), stop.signal).catch(() => {})
+        news.ring()
+        continue
+      }
       try {
-        for (const { entry, status } of shelves.pools.unsaid(clock.now())) {
+        await remover.follow(write)
+        const membersOf = (pool: string) => remaining(pool, shelves.vms.list())
+        for (const { entry, status } of shelves.pools.unsaid(clock.now(), membersOf)) {
           const { name, version: resourceVersion } = entry
           const object = {
             metadata: { name, namespace: entry.namespace, resourceVersion },
@@ -132,7 +156,9 @@ export async function createKubernetesStore(
         if (stop.signal.aborted) return
         // Somebody else changed it: the watch will tell, and ring.
         if (isMooringError(error, 'CONFLICT') || isMooringError(error, 'NOT_FOUND')) continue
-        log.warn('the verdict on a pool was not written and is tried again', { error: errorText(error) })
+        log.warn('what became of a pool or VM was not written and is tried again', {
+          error: errorText(error),
+        })
         await clock.sleep(backoff.next(), stop.signal).catch(() => {})
         news.ring()
       }
@@ -150,7 +176,7 @@ export async function createKubernetesStore(
   await tokens.sweep().catch((error: unknown) => {
     log.warn('uses of removed tokens were not swept', { error: errorText(error) })
   })
-  const saying = sayVerdicts()
+  const following = follow()
   news.ring()
 
   return {
@@ -175,7 +201,7 @@ export async function createKubernetesStore(
     async close() {
       listeners.clear()
       stop.abort()
-      await Promise.all([...running, saying])
+      await Promise.all([...running, following])
     },
   }
 }
@@ -201,4 +227,8 @@ function untilAborted(signal: AbortSignal): Promise<never> {
     if (signal.aborted) return reject(signal.reason)
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
+}
+
+function isDeleting({ metadata }: CustomObject): boolean {
+  return metadata.deletionTimestamp !== undefined
 }

@@ -4,6 +4,7 @@ import { closed } from '../../../shared/api/closed.ts'
 import { MooringError } from '../../../shared/errors.ts'
 import type { VmRecord } from '../records.ts'
 import { fromKubernetes, toKubernetes } from './moment.ts'
+import { removedRecord } from './removal.ts'
 import { type CustomObject, statusAnnotation } from './resources.ts'
 import { VmSpec, VmStatus } from './vm-schema.ts'
 
@@ -62,7 +63,9 @@ export function vmRecord(object: CustomObject): VmRecord {
       detail: `virtualmachines.mesh.mooring ${namespace}/${name}: ${key} is missing, or not what it should be`,
     })
   }
-  return record as unknown as VmRecord
+  const { deletionTimestamp } = object.metadata
+  const known = record as unknown as VmRecord
+  return deletionTimestamp === undefined ? known : removedRecord(known, Date.parse(deletionTimestamp))
 }
 
 /** Value of the annotation that carries a status with the spec of the given generation. */
@@ -77,14 +80,17 @@ export function currentStatus(object: CustomObject): Fields | undefined {
 
 function readCarried({ metadata, status }: CustomObject): Fields | undefined {
   const text = metadata.annotations?.[statusAnnotation]
-  const { generation = 0 } = metadata
-  if (text === undefined || Number(status?.observedGeneration ?? 0) >= generation) return undefined
+  const { generation = 0, deletionTimestamp } = metadata
+  if (text === undefined) return undefined
   try {
     const carried: unknown = JSON.parse(text)
-    // One of an earlier spec, which somebody changed since, is history.
-    return isFields(carried) && carried.generation === generation && isFields(carried.status)
-      ? carried.status
-      : undefined
+    if (!isFields(carried) || !isFields(carried.status)) return undefined
+    // One of an earlier spec, which somebody changed since, is history; being deleted counts as a change.
+    const isOfNow =
+      carried.generation === generation ||
+      (deletionTimestamp !== undefined && carried.generation === generation - 1)
+    const isWritten = Number(status?.observedGeneration ?? 0) >= Number(carried.generation)
+    return isOfNow && !isWritten ? carried.status : undefined
   } catch {
     return undefined
   }

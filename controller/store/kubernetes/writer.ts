@@ -5,8 +5,9 @@ import type { Client } from '../../kubernetes/client.ts'
 import type { KubernetesObject, ObjectName, ResourceType } from '../../kubernetes/resource.ts'
 import type { PoolRecord, VmRecord } from '../records.ts'
 import type { Kind, Kinds, Write } from '../resource-store.ts'
-import { metadataFor, newMetadata } from './entry.ts'
+import { heldMetadata, metadataFor, newMetadata } from './entry.ts'
 import { poolFields, writtenTimes } from './pool-codec.ts'
+import type { Remover } from './remover.ts'
 import {
   type CustomObject,
   poolLabel,
@@ -27,6 +28,7 @@ export interface WriterDeps {
   readonly client: Client
   readonly shelves: Shelves
   readonly tokens: TokenWriter
+  readonly remover: Remover
   /** Of the controller: where its Secrets are. */
   readonly namespace: string
   readonly log: Log
@@ -36,17 +38,20 @@ export interface WriterDeps {
 export type Writer = (write: Write) => Promise<void>
 
 export function createWriter(deps: WriterDeps): Writer {
-  const { client, shelves, tokens, namespace, log } = deps
+  const { client, shelves, tokens, remover, namespace, log } = deps
 
   async function putVm(name: string, record: VmRecord, old: Entry<VmRecord> | undefined): Promise<void> {
+    // One whose object somebody deleted stays out of the cluster's sight.
+    if (old === undefined && shelves.removedVms.get(name) !== undefined)
+      return remover.putRemoved(name, record)
     const home = shelves.get('pool', record.pool)?.namespace ?? old?.namespace
     if (home === undefined) throw new MooringError('POOL_UNKNOWN', { detail: record.pool })
     const { spec, status } = vmParts(record)
     const labels = { [poolLabel]: record.pool }
     if (old !== undefined && old.namespace === home) return changeVm(record, old)
     // Its new pool is in another namespace. A crash in between loses the record; the join that moves it is repeated.
-    if (old !== undefined) await take(virtualMachines, old, shelves.vmObjects)
-    const metadata = newMetadata(home, name, labels, { [statusAnnotation]: carriedStatus(status, 1) })
+    if (old !== undefined) await remover.takeVm(old)
+    const metadata = heldMetadata(home, name, labels, { [statusAnnotation]: carriedStatus(status, 1) })
     const made = await client.create<CustomObject>(virtualMachines, { metadata, spec }, strict)
     shelves.vmObjects.changed(made)
   }
@@ -112,7 +117,7 @@ export function createWriter(deps: WriterDeps): Writer {
       old === undefined
         ? await client.create<CustomObject>(
             pools,
-            { metadata: newMetadata(record.spec.namespace, name, {}, annotations), spec },
+            { metadata: heldMetadata(record.spec.namespace, name, {}, annotations), spec },
             strict,
           )
         : await client.replace<CustomObject>(
@@ -141,6 +146,18 @@ export function createWriter(deps: WriterDeps): Writer {
     shelves.secretObjects.changed(made)
   }
 
+  async function takeVm(name: string): Promise<void> {
+    const [object, removed] = [shelves.vms.get(name), shelves.removedVms.get(name)]
+    if (object !== undefined) await remover.takeVm(object)
+    if (removed !== undefined) await take(secrets, removed, shelves.secretObjects)
+  }
+
+  async function takePool(name: string): Promise<void> {
+    const uid = shelves.pools.get(name)?.uid
+    const object = [...shelves.pools.raw.every()].find((one) => one.uid === uid)
+    if (object !== undefined) await remover.takePool(object)
+  }
+
   async function takeSecret(kind: SecretKind, name: string, old: Entry<unknown> | undefined): Promise<void> {
     if (old !== undefined) await take(secrets, old, shelves.secretObjects)
     // What another replica wrote this instant may not be known here; a Secret's place is known anyhow.
@@ -155,7 +172,6 @@ export function createWriter(deps: WriterDeps): Writer {
   }
 
   async function remove(kind: Kind, name: string, version: string | undefined): Promise<void> {
-    const place = placeOf(kind)
     for (let tries = 1; ; tries += 1) {
       const old = shelves.get(kind, name)
       if (old === undefined) {
@@ -166,7 +182,8 @@ export function createWriter(deps: WriterDeps): Writer {
       try {
         // Of a token its own Secret decides, whose version is not that of the whole.
         if (isSecretKind(kind)) return await takeSecret(kind, name, shelves.secrets.get(`${kind}/${name}`))
-        return await take(place.type, old, place.intake)
+        if (kind === 'vm') return await takeVm(name)
+        return await takePool(name)
       } catch (error) {
         if (!isMooringError(error, 'CONFLICT')) throw error
         await refresh(kind, name)
@@ -184,7 +201,7 @@ export function createWriter(deps: WriterDeps): Writer {
       throw conflict(kind, name)
     }
     try {
-      if (write.put === 'vm') await putVm(name, write.value, shelves.get('vm', name))
+      if (write.put === 'vm') await putVm(name, write.value, shelves.vms.get(name))
       else if (write.put === 'pool') await putPool(name, write.value, shelves.get('pool', name))
       else if (write.put === 'token') await tokens.put(name, write.value)
       else await putSecret(write.put, name, write.value, shelves.get(write.put, name))
