@@ -5,9 +5,18 @@ import { joins } from './joins/joins.ts'
 import { lifecycle } from './lifecycle/lifecycle.ts'
 import { runtime } from './runtime/runtime.ts'
 import { standaloneLimit } from './standalone-limit/standalone-limit.ts'
+import { versusIstio } from './versus-istio/versus-istio.ts'
 
 /** Every benchmark. */
-export const benches: readonly Bench[] = [lifecycle, boot, runtime, standaloneLimit, joins, fleet]
+export const benches: readonly Bench[] = [
+  lifecycle,
+  boot,
+  runtime,
+  standaloneLimit,
+  versusIstio,
+  joins,
+  fleet,
+]
 
 /** The names with what they measure, a line each. */
 export function renderCatalogue(list: readonly Bench[] = benches): string {
