@@ -65,6 +65,11 @@ export const Config = Type.Object(
             istioNamespace: Type.String({ pattern: `^${label}$`, default: 'istio-system' }),
             revision: Type.String({ pattern: `^(${label})?$`, default: '' }),
             istiodAddress: Type.String({ maxLength: 300, pattern: '^(.+:\\d{1,5})?$', default: '' }),
+            istiodAddresses: Type.Record(
+              Type.String({ pattern: `^${label}$` }),
+              Type.String({ maxLength: 300, pattern: '^.+:\\d{1,5}$' }),
+              { default: {} },
+            ),
             clusterId: Type.String({ maxLength: 253, default: '' }),
           },
           { ...shut, default: {} },

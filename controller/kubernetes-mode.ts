@@ -83,8 +83,9 @@ export async function createKubernetesMode(deps: KubernetesModeDeps, signal: Abo
 
     const follow = (fleet: Fleet) => (event: MeshEvent) => {
       if (event.about === 'object') return fleet.observed(event.ref, event.object)
-      if (event.about === 'group') return pools.groupChanged(event.namespace, event.name)
+      if (event.about === 'group') pools.groupChanged(event.namespace, event.name)
       conditions.look()
+      if (event.about === 'group') return
       fleet.surroundingsChanged()
     }
 
@@ -175,12 +176,18 @@ function timing(metrics: Metrics) {
 }
 
 function factSettings({ mesh, sidecar, certificates }: Config): FactSettings {
-  const { istioNamespace, revision, istiodAddress, clusterId } = mesh.kubernetes
-  const place = istiodAddress === '' ? undefined : hostAndPort(istiodAddress, 'mesh.kubernetes.istiodAddress')
+  const { istioNamespace, revision, istiodAddress, istiodAddresses, clusterId } = mesh.kubernetes
+  const place = (text: string, field: string) => {
+    const { host, port } = hostAndPort(text, `mesh.kubernetes.${field}`)
+    return { address: host, port }
+  }
   return {
     istioNamespace,
     revision,
-    address: place && { address: place.host, port: place.port },
+    address: istiodAddress === '' ? undefined : place(istiodAddress, 'istiodAddress'),
+    addresses: Object.fromEntries(
+      Object.entries(istiodAddresses).map(([name, text]) => [name, place(text, `istiodAddresses.${name}`)]),
+    ),
     clusterId: clusterId || undefined,
     network: mesh.network || undefined,
     proxyConfig: sidecar.proxyConfig,

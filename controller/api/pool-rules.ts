@@ -21,9 +21,10 @@ export function poolRules(mode: MeshMode, namespaces: readonly string[] = []): P
 }
 
 /** Where there is no cluster, nothing in it can be referred to. */
-function checkStandalone({ workloadGroup, service }: PoolSpec): void {
+function checkStandalone({ workloadGroup, revision, service }: PoolSpec): void {
   const detail = 'needs the mesh of a cluster; this controller has its own'
   if (workloadGroup !== undefined) throw invalid('workloadGroup', detail)
+  if (revision !== undefined) throw invalid('revision', detail)
   if (service?.existing === true) throw invalid('service/existing', detail)
 }
 

@@ -36,11 +36,17 @@ export function createBundleIssue(deps: BundleIssueDeps): BundleIssue {
       // The agent would take the sidecar away at once; it is to drain first, with the token that it has.
       throw new MooringError('UNAVAILABLE', { detail: `${vm} drains and is then removed` })
     }
-    const { namespace, serviceAccount } = pool.spec
-    const request = { namespace, serviceAccount, vm, ttlSeconds: tokenTtlSeconds }
+    const { namespace, serviceAccount, revision } = pool.spec
+    const facts = mesh.facts(revision)
+    const request = {
+      namespace,
+      serviceAccount,
+      vm,
+      ttlSeconds: tokenTtlSeconds,
+      ...(revision !== undefined && { revision }),
+    }
     const token = await effects.run('token-minted', () => mesh.mint(request, signal))
     // Written before the token is out: a certificate may be had with it until its last moment.
-    const facts = mesh.facts()
     const artifact = record.artifact ?? (await firstArtifact(record, pool))
     const until = token.expiresAt + termsOf(pool, facts).certificateTtlMs
     await wishes.issued(vm, { until, ...(artifact && { artifact }) })

@@ -8,6 +8,7 @@ import type { Audit } from '../audit.ts'
 import type { Effects } from '../effects.ts'
 import type { IstioObject, Mesh, ObjectRef } from '../mesh/mesh.ts'
 import { canonical } from '../mesh/objects.ts'
+import { poolFacts } from '../mesh/pool-facts.ts'
 import type { Metrics } from '../metrics.ts'
 import type { ResourceStore } from '../store/resource-store.ts'
 import { createBundleIssue } from './bundle-issue.ts'
@@ -211,7 +212,7 @@ export function createFleet(deps: FleetDeps): Fleet {
   }
 
   function followFacts(): void {
-    const facts = canonical(mesh.facts())
+    const facts = canonical([...roster.pools().values()].map((pool) => poolFacts(mesh, pool)))
     // They are in every bundle: a root certificate that rotates must reach every VM.
     if (facts !== knownFacts) for (const vm of roster.vms().keys()) queue.add(vmKey(vm))
     knownFacts = facts
@@ -240,7 +241,6 @@ export function createFleet(deps: FleetDeps): Fleet {
   function viewOf(vm: string): VmView | undefined {
     const record = roster.vm(vm)
     if (record === undefined) return undefined
-    const { trustDomain } = mesh.facts()
     const pool = roster.pool(record.pool)
     return vmView({
       vm,
@@ -248,7 +248,7 @@ export function createFleet(deps: FleetDeps): Fleet {
       pool,
       session: streams.session(vm),
       hearing: liveness.hearing(vm),
-      trustDomain,
+      trustDomain: mesh.facts().trustDomain,
     })
   }
 

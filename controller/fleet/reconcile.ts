@@ -7,6 +7,7 @@ import type { Effects } from '../effects.ts'
 import { bundleRevision } from '../mesh/bundle.ts'
 import type { Mesh, ObjectRef } from '../mesh/mesh.ts'
 import { evictionPolicy, refOf, workloadEntry } from '../mesh/objects.ts'
+import { poolFacts } from '../mesh/pool-facts.ts'
 import { trustDigest } from '../pki/mesh-roots.ts'
 import type { VmRecord } from '../store/records.ts'
 import type { ResourceStore } from '../store/resource-store.ts'
@@ -82,6 +83,7 @@ export function createReconcile(deps: ReconcileDeps): Reconcile {
     const network = roster.networkOf(record)
     const place = placeOf(record.address, network)
     const session = sessionOf(vm, record)
+    const facts = pool && poolFacts(mesh, pool)
     return {
       vm,
       record,
@@ -100,8 +102,10 @@ export function createReconcile(deps: ReconcileDeps): Reconcile {
       revision:
         session === undefined || pool === undefined
           ? ''
-          : bundleRevision({ vm, record, pool, poolName: record.pool, facts: mesh.facts() }),
-      trust: trustDigest(mesh.facts().rootCertificates),
+          : facts === undefined
+            ? session.status.bundleRevision
+            : bundleRevision({ vm, record, pool, poolName: record.pool, facts }),
+      trust: trustDigest((facts ?? mesh.facts()).rootCertificates),
       instance: deps.instance,
       now: clock.now(),
     }

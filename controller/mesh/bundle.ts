@@ -51,7 +51,12 @@ function bundleContent({ vm, record, poolName, pool, facts }: BundleInput): Bund
       namespace: effective.namespace,
       serviceAccount: effective.serviceAccount,
       address: record.address,
-      labels: { ...workloadLabels(poolName, pool.spec) },
+      labels: {
+        ...workloadLabels(poolName, pool.spec),
+        // As on an injected pod. Among the labels of the entry's metadata it would hide the VM from the istiods of
+        // other revisions (istio pkg/config/model.go, LabelsInRevision).
+        ...(facts.revision !== undefined && { 'istio.io/rev': facts.revision }),
+      },
       ...(effective.locality !== undefined && { locality: effective.locality }),
       ports: [...(effective.service?.ports ?? [])],
       certificateTtlSeconds: facts.certificateTtlSeconds,

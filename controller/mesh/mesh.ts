@@ -37,6 +37,8 @@ export type MeshMode = 'standalone' | 'kubernetes'
 
 /** Facts of the mesh that go into every bundle. */
 export interface MeshFacts {
+  /** Name of the istiod that serves; absent where it has none. */
+  readonly revision?: string
   readonly trustDomain: string
   readonly meshId: string
   readonly clusterId: string
@@ -54,6 +56,8 @@ export interface MeshFacts {
 export interface MintRequest {
   readonly namespace: string
   readonly serviceAccount: string
+  /** Of istiod; absent: the mesh's own. */
+  readonly revision?: string
   /** Name of the VM, which the token is bound to where the mesh can (Kubernetes: a Secret). */
   readonly vm: string
   readonly ttlSeconds: number
@@ -73,7 +77,8 @@ export interface Mesh {
   readonly mode?: MeshMode
   /** Resolves when istiod serves what is written. Until then `apply` and `remove` already work. */
   start(signal: AbortSignal): Promise<void>
-  facts(): MeshFacts
+  /** Of a revision of istiod, or of the mesh's own. Throws `MESH_FACTS_MISSING` for one that nothing is known of. */
+  facts(revision?: string): MeshFacts
   apply(object: IstioObject, signal: AbortSignal): Promise<void>
   remove(ref: ObjectRef, signal: AbortSignal): Promise<void>
   /** Everything that Mooring wrote and is still there. */

@@ -70,7 +70,7 @@ export function poolObjects(
   mode: MeshMode = 'standalone',
 ): IstioObject[] {
   const entry = serviceEntry(pool, mode === 'kubernetes' ? [] : addressesOf(service))
-  const own = sidecar(poolName, pool)
+  const own = sidecar(poolName, pool, mode)
   if (mode === 'standalone') return entry === undefined ? [own] : [entry, own]
   return [
     serviceAccount(pool),
@@ -156,7 +156,7 @@ function serviceEntry(pool: PoolRecord, addresses: readonly string[]): IstioObje
  * Fixes the inbound listeners of the pool's sidecars. Without it they follow from whether istiod counts
  * the entry as a target of its service at this moment, and change under live connections.
  */
-function sidecar(poolName: string, pool: PoolRecord): IstioObject {
+function sidecar(poolName: string, pool: PoolRecord, mode: MeshMode): IstioObject {
   const { namespace, service } = effectivePool(pool.spec)
   const byTarget = new Map(service?.ports.map((port) => [port.target, port]))
   const ingress = [...byTarget.values()]
@@ -169,7 +169,14 @@ function sidecar(poolName: string, pool: PoolRecord): IstioObject {
   return {
     apiVersion: networking,
     kind: 'Sidecar',
-    metadata: { name: poolName, namespace, labels: { ...managed, [ownLabels.pool]: poolName } },
+    metadata: {
+      name: poolName,
+      namespace,
+      labels: { ...managed, [ownLabels.pool]: poolName },
+      // `istioctl analyze` looks for its workloads among pods alone (istio pkg/config/analysis/analyzers/sidecar,
+      // SelectorAnalyzer), and would call every pool an error.
+      ...(mode === 'kubernetes' && { annotations: { 'galley.istio.io/analyze-suppress': 'IST0101' } }),
+    },
     spec: {
       workloadSelector: { labels: { [ownLabels.pool]: poolName } },
       ...(ingress.length > 0 && { ingress }),

@@ -16,6 +16,8 @@ export const PoolSpec = Type.Object(
     serviceAccount: Name,
     /** Kubernetes: a WorkloadGroup of the user's own, which says what the pool leaves open. Absent: one is made. */
     workloadGroup: Type.Optional(Name),
+    /** Kubernetes: the revision of istiod that its VMs are served by. Absent: the controller's. */
+    revision: Type.Optional(Name),
     labels: Type.Optional(Labels),
     locality: Type.Optional(Type.String({ maxLength: 253 })),
     /** Absent for VMs that only call others. */

@@ -41,6 +41,8 @@ export interface ClusterOfController {
   readonly namespace: string
   /** Where VMs reach istiod, as host:port. */
   readonly istiodAddress: string
+  /** The same of further revisions. */
+  readonly istiodAddresses?: Readonly<Record<string, string>>
 }
 
 export interface ControllerDeps {

@@ -9,7 +9,7 @@ import { ownLabels } from '../identity-labels.ts'
 import { type IstioObject, type Mesh, type ObjectRef, objectKinds } from '../mesh.ts'
 import { refOf, rootNamespace, sameObject } from '../objects.ts'
 import { type ClusterObject, knownObject, parseObject } from './cluster-object.ts'
-import type { FactSettings } from './mesh-facts.ts'
+import type { ClusterFacts, FactSettings } from './mesh-facts.ts'
 import { createObjectCache } from './object-cache.ts'
 import { createObjectWatch, scopesOf } from './object-watch.ts'
 import { type PoolFault, poolFaults } from './pool-faults.ts'
@@ -161,7 +161,19 @@ export async function createKubernetesMesh(
   }
 
   function faultsOf(name: string, pool: PoolRecord): readonly PoolFault[] {
-    return poolFaults(name, pool, { sidecars: watch.sidecars(), services: surroundings.services() })
+    const { namespace, workloadGroup, revision } = pool.spec
+    return poolFaults(name, pool, {
+      sidecars: watch.sidecars(),
+      services: surroundings.services(),
+      isGroupMissing: workloadGroup !== undefined && watch.group(namespace, workloadGroup) === undefined,
+      missingFacts: revision === undefined ? [] : surroundings.facts(revision).missing,
+    })
+  }
+
+  function factsOf(revision: string | undefined): ClusterFacts {
+    const { facts, missing } = surroundings.facts(revision)
+    if (facts === undefined) throw new MooringError('MESH_FACTS_MISSING', { detail: missing.join('; ') })
+    return facts
   }
 
   /** Two Sidecars for one workload are a matter of chance: ours is not written beside one of the user's. */
@@ -185,11 +197,7 @@ export async function createKubernetesMesh(
         void watch.listed.then(() => resolve())
       })
     },
-    facts() {
-      const { facts, missing } = surroundings.facts()
-      if (facts === undefined) throw new MooringError('MESH_FACTS_MISSING', { detail: missing.join('; ') })
-      return { ...facts, artifacts: deps.artifacts() }
-    },
+    facts: (revision) => ({ ...factsOf(revision), artifacts: deps.artifacts() }),
     async apply(object, aborted) {
       refuseClash(object)
       await writer.apply({ ...object, metadata: inward(object.kind, object.metadata) }, aborted)
@@ -224,7 +232,7 @@ export async function createKubernetesMesh(
       await clock.sleep(settleMs, aborted)
     },
     async mint(request, aborted) {
-      const { facts, missing } = surroundings.facts()
+      const { facts, missing } = surroundings.facts(request.revision)
       // A bundle without an address would be of no use.
       if (!facts?.istiod.address) throw new MooringError('MESH_FACTS_MISSING', { detail: missing.join('; ') })
       return tokens.mint(request, aborted)

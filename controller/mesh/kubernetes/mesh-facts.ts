@@ -20,13 +20,20 @@ export interface FactSources {
   readonly gateways: readonly unknown[]
 }
 
+interface Place {
+  readonly address: string
+  readonly port: number
+}
+
 /** What the controller's configuration adds. */
 export interface FactSettings {
   readonly istioNamespace: string
   /** Empty or `default`: the one without a name. */
   readonly revision: string
   /** Where VMs reach istiod, when no gateway's Service says it. */
-  readonly address: { readonly address: string; readonly port: number } | undefined
+  readonly address: Place | undefined
+  /** The same for single revisions. */
+  readonly addresses: Readonly<Record<string, Place>>
   readonly clusterId: string | undefined
   readonly network: string | undefined
   readonly proxyConfig: Tree
@@ -49,14 +56,27 @@ export interface FactFinding {
 export const istiodPort = 15_012
 const rootLimit = 65_536
 
-/** `-<revision>`, by which Istio names what belongs to a revision; nothing for the default one. */
-export function revisionSuffix(revision: string): string {
-  return revision === '' || revision === 'default' ? '' : `-${revision}`
+/** The name of a revision; the default one has none. */
+export function revisionName(revision: string): string {
+  return revision === 'default' ? '' : revision
 }
 
-/** What VMs are told of a cluster's mesh; as `istioctl x workload entry configure` finds it out (istioctl/pkg/workload). */
-export function clusterFacts(sources: FactSources, settings: FactSettings): FactFinding {
-  const { istioNamespace, revision } = settings
+/** `-<revision>`, by which Istio names what belongs to a revision; nothing for the default one. */
+export function revisionSuffix(revision: string): string {
+  const name = revisionName(revision)
+  return name === '' ? '' : `-${name}`
+}
+
+/**
+ * What VMs that a revision of istiod serves are told of a cluster's mesh; as `istioctl x workload entry configure` finds
+ * it out (istioctl/pkg/workload).
+ */
+export function clusterFacts(
+  sources: FactSources,
+  settings: FactSettings,
+  revision: string = settings.revision,
+): FactFinding {
+  const { istioNamespace } = settings
   const suffix = revisionSuffix(revision)
   const missing: string[] = []
   const mesh = readTree(sources.meshConfig)
@@ -65,7 +85,10 @@ export function clusterFacts(sources: FactSources, settings: FactSettings): Fact
   const root = sources.rootCertificates
   const isRoot = root?.includes('-----BEGIN CERTIFICATE-----') && root.length <= rootLimit
   if (!isRoot) missing.push(`ConfigMap ${istioNamespace}/istio-ca-root-cert with root-cert.pem`)
-  const address = settings.address ?? gatewayAddress(sources.gateways)
+  const address =
+    settings.addresses[revisionName(revision) || 'default'] ??
+    settings.address ??
+    gatewayAddress(sources.gateways, revision)
   if (address === undefined) {
     missing.push(`an address of the Service with label istio=eastwestgateway in ${istioNamespace}`)
   }
@@ -79,6 +102,7 @@ export function clusterFacts(sources: FactSources, settings: FactSettings): Fact
     rootNamespace: meshRoot,
     missing,
     facts: {
+      ...(suffix !== '' && { revision }),
       trustDomain,
       meshId: text(defaults.meshId) ?? trustDomain,
       clusterId: settings.clusterId ?? clusterName(sources.injectorValues) ?? 'Kubernetes',
@@ -115,7 +139,10 @@ function clusterName(values: string | undefined): string | undefined {
 }
 
 const GatewayService = Type.Object({
-  metadata: Type.Object({ name: Type.String() }),
+  metadata: Type.Object({
+    name: Type.String(),
+    labels: Type.Optional(Type.Record(Type.String(), Type.String())),
+  }),
   spec: Type.Object({
     ports: Type.Optional(
       Type.Array(Type.Object({ name: Type.Optional(Type.String()), port: Type.Integer() })),
@@ -137,11 +164,16 @@ const GatewayService = Type.Object({
   ),
 })
 
-/** Where the first gateway that has an address and leads to istiod is reached: an address, or the name of one. */
-function gatewayAddress(services: readonly unknown[]): FactSettings['address'] {
+/**
+ * Where the first gateway that has an address and leads to istiod is reached: an address, or the name of one. Those of
+ * the revision come first; others lead to it as well, by the name that a sidecar asks for.
+ */
+function gatewayAddress(services: readonly unknown[], revision: string): FactSettings['address'] {
+  const isOther = ({ labels }: { labels?: Record<string, string> }) =>
+    revisionName(labels?.['istio.io/rev'] ?? '') === revisionName(revision) ? 0 : 1
   const usable = services
     .filter((service) => Value.Check(GatewayService, service))
-    .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
+    .sort(({ metadata: a }, { metadata: b }) => isOther(a) - isOther(b) || (a.name < b.name ? -1 : 1))
   for (const { spec, status } of usable) {
     const leads = spec.ports?.some(({ name, port }) => name === 'tls-istiod' || port === istiodPort)
     const port = spec.ports?.find(({ name }) => name === 'tls-istiod')?.port ?? istiodPort

@@ -5,7 +5,7 @@ import { effectivePool } from '../pool-defaults.ts'
 /** Why a pool cannot be what it says, though all its objects may be written. */
 export interface PoolFault {
   readonly pool: string
-  readonly code: 'MESH_SIDECAR_CLASH' | 'MESH_SERVICE_UNFIT'
+  readonly code: 'MESH_SIDECAR_CLASH' | 'MESH_SERVICE_UNFIT' | 'MESH_GROUP_MISSING' | 'MESH_FACTS_MISSING'
   /** One sentence that names the object. */
   readonly detail: string
 }
@@ -27,6 +27,10 @@ export interface PoolSurroundings {
   readonly sidecars: Iterable<ForeignSidecar>
   /** By `<namespace>/<name>`; null is one that is not there, and what was not looked for is not judged. */
   readonly services: ReadonlyMap<string, ReferredService | null>
+  /** The WorkloadGroup that the pool refers to is not there, or says what cannot be followed. */
+  readonly isGroupMissing: boolean
+  /** What VMs must know of the revision that the pool names, and is not there. */
+  readonly missingFacts: readonly string[]
 }
 
 /** What stands against a pool in its namespace. */
@@ -52,6 +56,14 @@ export function poolFaults(
   } else if (service !== undefined && !leadsTo(service.selector, labels)) {
     const detail = `the selector of Service ${key} does not fit the labels of pool ${name}`
     faults.push({ pool: name, code: 'MESH_SERVICE_UNFIT', detail })
+  }
+  if (around.isGroupMissing) {
+    const detail = `there is no WorkloadGroup ${spec.namespace}/${spec.workloadGroup} that can be followed; the pool is in force without it`
+    faults.push({ pool: name, code: 'MESH_GROUP_MISSING', detail })
+  }
+  if (around.missingFacts.length > 0) {
+    const detail = `of revision ${spec.revision} there is missing: ${around.missingFacts.join(', ')}`
+    faults.push({ pool: name, code: 'MESH_FACTS_MISSING', detail })
   }
   return faults
 }

@@ -1,6 +1,6 @@
 import { createBackoff } from '../../../shared/backoff.ts'
 import type { Clock } from '../../../shared/clock.ts'
-import { errorText, MooringError } from '../../../shared/errors.ts'
+import { errorText, isMooringError, MooringError } from '../../../shared/errors.ts'
 import type { Log } from '../../../shared/log.ts'
 import type { Client } from '../../kubernetes/client.ts'
 import type { KubernetesObject } from '../../kubernetes/resource.ts'
@@ -11,6 +11,7 @@ import {
   clusterFacts,
   type FactFinding,
   type FactSettings,
+  revisionName,
   revisionSuffix,
 } from './mesh-facts.ts'
 import { existingService, type ReferredService } from './pool-faults.ts'
@@ -18,7 +19,8 @@ import { configMapType, namespaceType, serviceType } from './resource-types.ts'
 
 /** What others have put into the cluster and VMs or pools depend on, read again and again. */
 export interface Surroundings {
-  facts(): FactFinding
+  /** Of a revision of istiod, or of the mesh's own; one that was not looked at yet is, soon. */
+  facts(revision?: string): FactFinding
   services(): ReadonlyMap<string, ReferredService | null>
   /** Reads once; throws when the API server cannot be asked. */
   look(signal: AbortSignal): Promise<void>
@@ -53,32 +55,63 @@ interface Service extends KubernetesObject {
  */
 export function createSurroundings(deps: SurroundingsDeps): Surroundings {
   const { client, settings, clock, log, everyMs, random } = deps
-  const { istioNamespace: namespace, revision } = settings
-  const suffix = revisionSuffix(revision)
-  let finding: FactFinding | undefined
+  const { istioNamespace: namespace } = settings
+  const own = revisionName(settings.revision)
+  /** By the name of the revision. */
+  let findings: ReadonlyMap<string, FactFinding> = new Map()
   let services: ReadonlyMap<string, ReferredService | null> = new Map()
   let fault: string | undefined
+  let bell = Promise.withResolvers<void>()
 
-  async function read(signal: AbortSignal): Promise<FactFinding> {
-    const options = { signal }
-    const text = async (name: string, key: string) => {
-      const found = await client.get<ConfigMap>(configMapType, { namespace, name }, options)
-      const value = found?.data?.[key]
-      return typeof value === 'string' ? value : undefined
-    }
-    const [meshConfig, injectorValues, rootCertificates, istio, gateways] = await Promise.all([
-      text(`istio${suffix}`, 'mesh'),
-      settings.clusterId === undefined ? text(`istio-sidecar-injector${suffix}`, 'values') : undefined,
+  async function readText(name: string, key: string, signal: AbortSignal) {
+    const found = await client.get<ConfigMap>(configMapType, { namespace, name }, { signal })
+    const value = found?.data?.[key]
+    return typeof value === 'string' ? value : undefined
+  }
+
+  async function readShared(signal: AbortSignal) {
+    const [rootCertificates, istio, gateways] = await Promise.all([
       // Istiod writes the same into every namespace (istio security/pkg/k8s/controller, NamespaceController).
-      text('istio-ca-root-cert', 'root-cert.pem'),
-      settings.network === undefined ? client.get(namespaceType, { name: namespace }, options) : undefined,
+      readText('istio-ca-root-cert', 'root-cert.pem', signal),
+      settings.network === undefined ? client.get(namespaceType, { name: namespace }, { signal }) : undefined,
       settings.address === undefined
-        ? client.list(serviceType, { namespace, labels: 'istio=eastwestgateway' }, options)
+        ? client.list(serviceType, { namespace, labels: 'istio=eastwestgateway' }, { signal })
         : undefined,
     ])
     const network = istio?.metadata.labels?.['topology.istio.io/network']
-    const found = { meshConfig, injectorValues, rootCertificates, network, gateways: gateways?.items ?? [] }
-    return clusterFacts(found, settings)
+    return { rootCertificates, network, gateways: gateways?.items ?? [] }
+  }
+
+  async function readOf(
+    revision: string,
+    shared: Awaited<ReturnType<typeof readShared>>,
+    signal: AbortSignal,
+  ): Promise<FactFinding> {
+    const suffix = revisionSuffix(revision)
+    const [meshConfig, injectorValues] = await Promise.all([
+      readText(`istio${suffix}`, 'mesh', signal),
+      settings.clusterId === undefined
+        ? readText(`istio-sidecar-injector${suffix}`, 'values', signal)
+        : undefined,
+    ])
+    return clusterFacts({ ...shared, meshConfig, injectorValues }, settings, revision)
+  }
+
+  async function readAll(signal: AbortSignal): Promise<ReadonlyMap<string, FactFinding>> {
+    const shared = await readShared(signal)
+    const found = new Map([[own, await readOf(own, shared, signal)]])
+    for (const { spec } of deps.pools().values()) {
+      const revision = revisionName(spec.revision ?? own)
+      if (found.has(revision)) continue
+      // One that may not be read must not keep the others from being followed.
+      const finding = await readOf(revision, shared, signal).catch((error: unknown) => {
+        if (!isMooringError(error, 'KUBERNETES_FORBIDDEN')) throw error
+        const { rootNamespace } = found.get(own) as FactFinding
+        return { facts: undefined, rootNamespace, missing: [errorText(error)] }
+      })
+      found.set(revision, finding)
+    }
+    return found
   }
 
   async function readServices(signal: AbortSignal) {
@@ -94,22 +127,31 @@ export function createSurroundings(deps: SurroundingsDeps): Surroundings {
   }
 
   async function look(signal: AbortSignal): Promise<void> {
-    const before = [finding, [...services]]
-    const now = await read(signal)
-    for (const what of now.missing) {
-      if (!finding?.missing.includes(what)) log.warn('the mesh is not complete in the cluster', { what })
-    }
-    // What VMs run with stays as it was when it is gone from the cluster: an Istio that is being installed anew.
-    finding = { ...now, facts: kept(now.facts, finding?.facts) }
+    const before = [[...findings], [...services]]
+    const found = await readAll(signal)
+    const kept = [...found].map(([revision, now]) => {
+      const known = findings.get(revision)
+      for (const what of now.missing) {
+        if (!known?.missing.includes(what)) log.warn('the mesh is not complete in the cluster', { what })
+      }
+      // What VMs run with stays as it was when it is gone from the cluster: an Istio that is being installed anew.
+      return [revision, { ...now, facts: keptFacts(now.facts, known?.facts) }] as const
+    })
+    findings = new Map(kept)
     services = await readServices(signal)
-    if (canonical(before) !== canonical([finding, [...services]])) deps.changed()
+    if (canonical(before) !== canonical([[...findings], [...services]])) deps.changed()
   }
 
   return {
-    facts() {
-      if (finding === undefined)
+    facts(revision = own) {
+      const finding = findings.get(revisionName(revision))
+      if (finding !== undefined) return finding
+      const first = findings.get(own)
+      if (first === undefined)
         throw new MooringError('MESH_UNAVAILABLE', { detail: 'the cluster was not read yet' })
-      return finding
+      bell.resolve()
+      const missing = [`revision ${revision} was not looked at yet`]
+      return { facts: undefined, rootNamespace: first.rootNamespace, missing }
     },
     services: () => services,
     look,
@@ -121,7 +163,11 @@ export function createSurroundings(deps: SurroundingsDeps): Surroundings {
         random,
       })
       while (!signal.aborted) {
-        await clock.sleep(pause.next(), signal).catch(() => {})
+        const over = new AbortController()
+        const either = AbortSignal.any([signal, over.signal])
+        await Promise.race([clock.sleep(pause.next(), either).catch(() => {}), bell.promise])
+        over.abort()
+        bell = Promise.withResolvers<void>()
         if (signal.aborted) return
         try {
           await look(signal)
@@ -131,6 +177,8 @@ export function createSurroundings(deps: SurroundingsDeps): Surroundings {
           const text = errorText(error)
           if (fault !== text) log.warn('the mesh cannot be read from the cluster', { error: text })
           fault = text
+          // Not at once again for what rang the bell.
+          await clock.sleep(pause.next(), signal).catch(() => {})
         }
       }
     },
@@ -139,7 +187,10 @@ export function createSurroundings(deps: SurroundingsDeps): Surroundings {
 }
 
 /** An address that is gone, of a gateway that is replaced, must not go out to VMs as none. */
-function kept(now: ClusterFacts | undefined, before: ClusterFacts | undefined): ClusterFacts | undefined {
+function keptFacts(
+  now: ClusterFacts | undefined,
+  before: ClusterFacts | undefined,
+): ClusterFacts | undefined {
   if (now === undefined || before === undefined || now.istiod.address !== '') return now ?? before
   const { address, port } = before.istiod
   return { ...now, istiod: { ...now.istiod, address, port } }

@@ -88,6 +88,7 @@ const settings: KubernetesMeshDeps['settings'] = {
   istioNamespace: 'istio-system',
   revision: '',
   address: undefined,
+  addresses: {},
   clusterId: undefined,
   network: undefined,
   proxyConfig: {},

@@ -52,7 +52,7 @@ export async function startIstiod(deps: ClusterIstiodDeps): Promise<ClusterIstio
   const { dir, number } = await claimFolder(network)
   const name = revision === 'default' ? 'istiod' : `istiod-${revision}`
   const host = `${name}.${namespace}.svc`
-  const address = networks.brm.host.replace(/\.1$/, `.${1 + number}`)
+  const address = istiodAddress(number)
   const loopback = `127.0.0.${1 + number}`
   if (number > 0)
     await ipBatch([`addr add ${address}/${networks.brm.prefix} dev brm`], {
@@ -115,6 +115,11 @@ export async function startIstiod(deps: ClusterIstiodDeps): Promise<ClusterIstio
   })
   await program.start()
   return Object.assign(program, { revision, address, host, rootCertificates, debug })
+}
+
+/** Where VMs and pods reach the first istiod of a network (0), or a later one. */
+export function istiodAddress(number: number): string {
+  return networks.brm.host.replace(/\.1$/, `.${1 + number}`)
 }
 
 function helmArguments(name: string, chart: string, values: string): readonly string[] {

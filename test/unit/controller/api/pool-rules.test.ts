@@ -27,6 +27,7 @@ t.test('what refers to objects of a cluster needs one', async (t) => {
   const none = new Map()
   for (const [spec, detail] of [
     [existing, /service\/existing/],
+    [{ ...loopbackPool, revision: 'canary' }, /revision/],
     [grouped, /workloadGroup/],
   ] as const) {
     t.throws(() => poolRules('standalone')('web', spec, none), { code: 'REQUEST_INVALID', detail })

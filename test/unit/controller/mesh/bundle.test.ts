@@ -39,6 +39,15 @@ t.test('what the sidecar says of itself is what its entry says', async (t) => {
   t.equal(made.workload.locality, spec.locality)
 })
 
+t.test('a revision of istiod is a label of the sidecar alone', async (t) => {
+  const facts = { ...sampleFacts, revision: 'canary' }
+  const made = bundle({ ...input, facts, token })
+  const { metadata, spec } = workloadEntry({ ...input, health: 'open' })
+  t.strictSame(made.workload.labels, { ...(spec.labels as object), 'istio.io/rev': 'canary' })
+  t.notOk(metadata.labels?.['istio.io/rev'], 'istiods of other revisions are to see it too')
+  t.not(bundleRevision({ ...input, facts }), bundleRevision(input))
+})
+
 t.test('a probe gets the times that it leaves out', async (t) => {
   const pool = poolOf({ ...webSpec, probe: { http: { path: '/up', port: 8080 }, failures: 5 } })
   t.same(bundle({ ...input, pool, token }).probe, {

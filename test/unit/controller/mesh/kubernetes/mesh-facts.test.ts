@@ -5,6 +5,7 @@ const settings: FactSettings = {
   istioNamespace: 'istio-system',
   revision: '',
   address: undefined,
+  addresses: {},
   clusterId: undefined,
   network: undefined,
   proxyConfig: {},
@@ -73,6 +74,40 @@ t.test('defaults are Istio’s, and the configuration goes before', async (t) =>
     network: 'other',
     proxyConfig: { concurrency: 2, statusPort: 15020, tracing: { sampling: 5 } },
   })
+})
+
+t.test('each revision of istiod has its own name, place and configuration', async (t) => {
+  const [first, second] = [
+    { address: '192.0.2.1', port: 443 },
+    { address: '192.0.2.2', port: 15012 },
+  ]
+  const addresses = { canary: second }
+  const of = (revision: string, more: Partial<FactSettings> = {}) =>
+    clusterFacts(sources, { ...settings, revision: 'stable', addresses, ...more }, revision).facts
+  t.match(of('canary'), { revision: 'canary', istiod: { host: 'istiod-canary.istio-system.svc', ...second } })
+  t.match(of('stable', { address: first }), { revision: 'stable', istiod: first })
+  t.match(of('canary', { address: first })?.istiod, second, 'what is said of one revision goes before')
+  const nameless = of('default', { addresses: { default: first } })
+  t.match(nameless?.istiod, { host: 'istiod.istio-system.svc', ...first })
+  t.notOk(nameless !== undefined && 'revision' in nameless, 'the default one has no name')
+})
+
+t.test('a revision’s own gateway goes before others, which lead to it too', async (t) => {
+  const labelled = (name: string, ip: string, revision: string) => {
+    const service = gateway(name, { ip })
+    return { ...service, metadata: { name, labels: { 'istio.io/rev': revision } } }
+  }
+  const gateways = [
+    gateway('a', { ip: '1.1.1.1' }),
+    labelled('b', '2.2.2.2', 'stable'),
+    labelled('c', '3.3.3.3', 'canary'),
+  ]
+  const addressOf = (revision: string) =>
+    clusterFacts({ ...sources, gateways }, settings, revision).facts?.istiod.address
+  t.equal(addressOf('canary'), '3.3.3.3')
+  t.equal(addressOf('stable'), '2.2.2.2')
+  t.equal(addressOf(''), '1.1.1.1')
+  t.equal(addressOf('another'), '1.1.1.1')
 })
 
 t.test('the first gateway that leads to istiod and has an address is the way', async (t) => {

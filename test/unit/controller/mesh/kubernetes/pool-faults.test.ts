@@ -3,7 +3,7 @@ import { existingService, poolFaults } from '../../../../../controller/mesh/kube
 import type { PoolSpec } from '../../../../../shared/api/operator.ts'
 import { clientSpec, poolOf, webSpec } from '../sample.ts'
 
-const none = { sidecars: [], services: new Map() }
+const none = { sidecars: [], services: new Map(), isGroupMissing: false, missingFacts: [] }
 const sidecar = (selector: Record<string, string> | undefined, namespace = 'shop') => ({
   ...none,
   sidecars: [{ namespace, name: 'theirs', selector }],
@@ -33,4 +33,16 @@ t.test('the Service that a pool refers to must lead to its VMs', async (t) => {
   t.same(codes(spec, found({ selector: {} })), ['MESH_SERVICE_UNFIT'])
   t.same(codes(spec, found({ selector: { tier: 'back' } })), ['MESH_SERVICE_UNFIT'])
   t.same(codes(spec, found({ selector: { tier: 'front' } })), [])
+})
+
+t.test('a WorkloadGroup or a revision that is not there stands against the pools that name it', async (t) => {
+  const spec = { ...webSpec, workloadGroup: 'theirs', revision: 'canary' }
+  t.same(codes(spec, none), [])
+  const [group] = poolFaults('web', poolOf(spec), { ...none, isGroupMissing: true })
+  t.match(group, { code: 'MESH_GROUP_MISSING', detail: /no WorkloadGroup shop\/theirs/ })
+  const [facts] = poolFaults('web', poolOf(spec), { ...none, missingFacts: ['ConfigMap x', 'an address'] })
+  t.match(facts, {
+    code: 'MESH_FACTS_MISSING',
+    detail: 'of revision canary there is missing: ConfigMap x, an address',
+  })
 })
