@@ -336,6 +336,80 @@ export const errorCatalogue = {
     "Raise the pool's `drain.deadlineSeconds`, or find who keeps connections open.",
   ),
 
+  // --- machines that are injected by SSH
+  SSH_UNREACHABLE: entry(
+    0,
+    true,
+    'The machine does not answer by SSH',
+    'Check its address and port, whether sshd runs, and whether the controller (or the jump host) may connect to it.',
+  ),
+  SSH_HOST_KEY_UNKNOWN: entry(
+    0,
+    false,
+    "Nobody vouches for the machine's host key",
+    "Nothing secret was sent. Compare the fingerprint on the machine's console, and hand the key over: `--known-hosts`, `--console-log`, or the pool's `injection.hostKeys`.",
+  ),
+  SSH_HOST_KEY_CHANGED: entry(
+    0,
+    false,
+    'The machine shows another host key than the one that is known',
+    'Nothing secret was sent. Somebody may be in between; if the machine was made anew, replace its key where it is known.',
+  ),
+  SSH_LOGIN_REFUSED: entry(
+    0,
+    false,
+    'The machine does not take the credential',
+    'Check the user, and that the public key is in its `authorized_keys`; sshd on the machine says why it refused.',
+  ),
+  SSH_CUT: entry(
+    0,
+    true,
+    'The connection to the machine was cut again and again',
+    'Run the same command again: it goes on where it stopped. With `--remove`, what is there already is taken away.',
+  ),
+  CREDENTIAL_UNUSABLE: entry(
+    0,
+    false,
+    "The controller's credential for machines cannot be used",
+    'Correct the entry of `injection.credentials` that `detail` names, or the file or variable that it refers to.',
+  ),
+  SUDO_REFUSED: entry(
+    0,
+    false,
+    'The user may not become root on the machine',
+    'Let it use sudo, without a password or with the one of the credential; or log in as root.',
+  ),
+  SYSTEMD_MISSING: entry(
+    0,
+    false,
+    'The machine does not run systemd',
+    'The agent is a service of systemd. On other machines run it by hand: see the installer, `--kind bare`.',
+  ),
+  AGENT_FOREIGN: entry(
+    0,
+    false,
+    'There is an agent on the machine that was not injected for this pool',
+    'Nothing was changed. Manage it the way it was installed, or remove it first.',
+  ),
+  AGENT_MISSING: entry(
+    503,
+    false,
+    'The controller has no agent to install',
+    "Put the release's `mooring-agent-linux-…` into the folder that `injection.files` names.",
+  ),
+  INJECTION_FAILED: entry(
+    0,
+    true,
+    'A step of the installation failed on the machine',
+    'What the machine said is in `detail`; it was left as it was before.',
+  ),
+  INJECTION_NOT_JOINED: entry(
+    0,
+    true,
+    'The agent was installed, and did not join',
+    'It was taken away again. Usually it cannot reach the controller, or the pool does not accept its address (`join.cidrs`).',
+  ),
+
   // --- the mesh
   MESH_UNAVAILABLE: entry(
     503,
@@ -435,6 +509,18 @@ export const errorCatalogue = {
   ),
 
   // --- lifecycle managers
+  LCM_UNREACHABLE: entry(
+    0,
+    true,
+    'A lifecycle manager, or the cloud behind it, does not answer',
+    'Look whether it runs at the address that is configured; it is asked again and again.',
+  ),
+  LCM_REFUSED: entry(
+    0,
+    true,
+    'A lifecycle manager, or the cloud behind it, refuses what it is asked',
+    'The detail has its own words; a status of 401 or 403 means its user, project or password.',
+  ),
   LCM_ANSWER_INVALID: entry(
     0,
     true,
