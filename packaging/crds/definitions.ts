@@ -94,13 +94,10 @@ function pool(): JsonSchema {
     columns: [
       { name: 'Service', type: 'string', jsonPath: '.spec.service.host' },
       { name: 'Account', type: 'string', jsonPath: '.spec.serviceAccount' },
-      { name: 'Accepted', type: 'string', jsonPath: '.status.conditions[?(@.type=="Accepted")].status' },
-      {
-        name: 'Reason',
-        type: 'string',
-        jsonPath: '.status.conditions[?(@.type=="Accepted")].reason',
-        priority: 1,
-      },
+      ...['Accepted', 'Fit'].map((type) => condition(type, 'status', type)),
+      { ...condition('Reason', 'reason', 'Accepted'), priority: 1 },
+      { ...condition('Unfit', 'reason', 'Fit'), priority: 1 },
+      { ...condition('Deleting', 'reason', 'Deleting'), priority: 1 },
       age,
     ],
   })
@@ -134,19 +131,19 @@ function virtualMachine(): JsonSchema {
     columns: [
       { name: 'Pool', type: 'string', jsonPath: '.spec.pool' },
       { name: 'Phase', type: 'string', jsonPath: '.status.phase' },
-      { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
+      condition('Ready', 'status', 'Ready'),
       { name: 'Address', type: 'string', jsonPath: '.spec.address' },
-      {
-        name: 'Reason',
-        type: 'string',
-        jsonPath: '.status.conditions[?(@.type=="Ready")].reason',
-        priority: 1,
-      },
+      { ...condition('Reason', 'reason', 'Ready'), priority: 1 },
       { name: 'Host', type: 'string', jsonPath: '.spec.hostname', priority: 1 },
       { name: 'Sidecar', type: 'string', jsonPath: '.status.sidecarVersion', priority: 1 },
       age,
     ],
   })
+}
+
+/** A column with a part of a condition. */
+function condition(name: string, part: 'status' | 'reason', type: string): Column {
+  return { name, type: 'string', jsonPath: `.status.conditions[?(@.type=="${type}")].${part}` }
 }
 
 interface Parts {
