@@ -21,6 +21,15 @@ const Environment = Type.Record(
   { default: {} },
 )
 
+/** Where a secret is: exactly one of the two. */
+const SecretReference = Type.Object(
+  {
+    file: Type.Optional(Path),
+    env: Type.Optional(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]{0,127}$' })),
+  },
+  { ...shut, minProperties: 1, maxProperties: 1 },
+)
+
 /** Every option of the controller; docs/controller.yaml shows them with their defaults, and explains. */
 export const Config = Type.Object(
   {
@@ -94,6 +103,44 @@ export const Config = Type.Object(
         proxyConfig: Tree,
         environment: Environment,
       },
+      { ...shut, default: {} },
+    ),
+    injection: Type.Object(
+      {
+        files: Type.String({ maxLength: 4096, pattern: '^(/.+)?$', default: '' }),
+        credentials: Type.Array(
+          Type.Object(
+            {
+              name: Type.String({ pattern: `^${label}$` }),
+              user: Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_.-]{0,63}$' }),
+              privateKey: Type.Optional(SecretReference),
+              passphrase: Type.Optional(SecretReference),
+              password: Type.Optional(SecretReference),
+              pools: Type.Array(Type.String({ pattern: `^(\\*|${label})$` }), { minItems: 1, maxItems: 256 }),
+              cidrs: Type.Array(Type.String({ maxLength: 49 }), { maxItems: 64, default: [] }),
+            },
+            shut,
+          ),
+          { maxItems: 256, default: [] },
+        ),
+        parallel: Count(8),
+        reachSeconds: Count(30),
+        joinSeconds: Count(120),
+        readySeconds: Count(120),
+      },
+      { ...shut, default: {} },
+    ),
+    certificates: Type.Object(
+      {
+        agentTtlSeconds: Ttl(day, 366 * day),
+        tokenTtlSeconds: Ttl(3600, day),
+        workloadTtlSeconds: Ttl(3600, 7 * day),
+        serverFolder: Type.String({ maxLength: 4096, pattern: '^(/.+)?$', default: '' }),
+      },
+      { ...shut, default: {} },
+    ),
+    fleet: Type.Object(
+      { reconnectWindowSeconds: Count(15), resyncSeconds: Count(60), parallel: Count(32) },
       { ...shut, default: {} },
     ),
     certificates: Type.Object(

@@ -4,10 +4,8 @@ import { limits } from '../../shared/api/wire.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { MooringError } from '../../shared/errors.ts'
 import type { Audit } from '../audit.ts'
-import { newSecret } from '../auth/bearer.ts'
 import { covers } from '../auth/policy.ts'
-import { secretHash } from '../auth/secret-hash.ts'
-import { tokenName } from '../join/token.ts'
+import { newJoinToken } from '../join/new-token.ts'
 import type { ResourceStore, Stored } from '../store/resource-store.ts'
 import { type App, audited, IdParams, NoContent, operator, PoolQuery, principalOf } from './app.ts'
 
@@ -53,21 +51,16 @@ export function tokenRoutes(app: App, deps: TokenRoutesDeps): void {
     },
     handler: async (request, reply) => {
       const { pool, uses = 1, ttlSeconds = defaultTtlSeconds } = request.body
-      const token = newSecret('join')
-      const hash = secretHash(token)
-      const id = tokenName(hash)
-      const now = clock.now()
-      const expiresAt = now + ttlSeconds * 1000
+      const createdBy = `operator:${principalOf(request).name}`
+      const { id, token, record } = newJoinToken({ pool, uses, ttlSeconds, createdBy }, clock.now())
       const what = { action: 'token.create', target: `token/${id}`, detail: `pool ${pool}, ${uses} uses` }
       await audited(audit, request, what, async () => {
         if ((await store.get('pool', pool)) === undefined) {
           throw new MooringError('NOT_FOUND', { detail: `pool ${pool}` })
         }
-        const createdBy = `operator:${principalOf(request).name}`
-        const value = { pool, hash, uses, usedBy: [], createdAt: now, expiresAt, createdBy }
-        await store.commit([{ put: 'token', name: id, value }])
+        await store.commit([{ put: 'token', name: id, value: record }])
       })
-      return reply.code(201).send({ id, pool, token, uses, expiresAt })
+      return reply.code(201).send({ id, pool, token, uses, expiresAt: record.expiresAt })
     },
   })
   app.route({

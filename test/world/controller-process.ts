@@ -55,6 +55,8 @@ export interface ControllerDeps {
   readonly meshConfig?: Readonly<Record<string, unknown>>
   /** Artifacts instead of the good one; for tests of bad ones. */
   readonly artifacts?: readonly { version: string; arch: 'amd64' | 'arm64'; file: string }[]
+  /** How machines are injected by SSH. */
+  readonly injection?: Readonly<Record<string, unknown>>
   /** More environment for every sidecar. */
   readonly sidecarEnvironment?: Readonly<Record<string, string>>
   /** Whether controller and istiod are reached over IPv6 too, and the mesh is one of both families. */
@@ -120,6 +122,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
       environment: { ...bothFamilies, ...deps.sidecarEnvironment },
     },
     certificates: deps.certificates ?? {},
+    injection: deps.injection ?? {},
   }
   await writeFile(configFile, JSON.stringify(config, null, 2))
 
