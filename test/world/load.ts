@@ -1,11 +1,11 @@
 import { resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { InstanceCount, LoadError, LoadProtocol, LoadSummary } from '../testbed/apps/load-report.ts'
-import type { Vm } from '../testbed/network/vm.ts'
+import type { Caller } from './caller.ts'
 
 const program = resolve(import.meta.dirname, '../testbed/apps/load-client.ts')
 
-/** A load client at work in a VM. */
+/** A load client at work in a VM or a pod. */
 export interface Load {
   /** Resolves at the first request that was answered well. */
   readonly firstOk: Promise<void>
@@ -42,7 +42,7 @@ export interface LoadOptions {
 }
 
 /** Starts the load client in a VM. Its requests go through that VM's sidecar, where it has one. */
-export function startLoad(vm: Vm, load: LoadOptions): Load {
+export function startLoad(vm: Caller, load: LoadOptions): Load {
   const flags = { ...load.ports, seconds: load.seconds ?? 300, 'progress-ms': 250, ...load.options }
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)])
   if (load.keepFailures === true) args.push('--failures')

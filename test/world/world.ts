@@ -6,6 +6,7 @@ import { mustRun } from '../testbed/command.ts'
 import { createNetwork, type Network, type VmOptions } from '../testbed/network/network.ts'
 import { ensureParts, type Parts } from '../testbed/parts/parts.ts'
 import { type Progress, silentProgress } from '../testbed/progress.ts'
+import type { Caller } from './caller.ts'
 import {
   type ClusterOfController,
   type ControllerDeps,
@@ -58,7 +59,7 @@ export interface World {
   /** Makes the sidecar that this VM installed part of the image of those prepared later; `boot` does so with its first. */
   bake(member: Member): Promise<void>
   /** Load on the servers from a VM, over every protocol. */
-  load(from: Member, options?: Partial<LoadOptions>): Load
+  load(from: { readonly vm: Caller }, options?: Partial<LoadOptions>): Load
   close(): Promise<void>
 }
 
@@ -82,6 +83,8 @@ export interface WorldDeps {
   readonly controller?: Partial<ControllerDeps>
   /** Starts the cluster whose mesh it is to be; without it the mesh is the controller's own. */
   readonly startCluster?: (network: Network) => Promise<ClusterOfController>
+  /** Makes the controller; by default it is a process of the host. */
+  readonly createController?: (deps: ControllerDeps) => Promise<ControllerProcess>
   /** Makes the administrator; by default the interface is called, without the command line. */
   readonly enrol?: (controller: ControllerProcess) => Promise<Operator>
   /** Changes to the two pools; `null` leaves a pool out. */
@@ -101,7 +104,7 @@ export async function createWorld(deps: WorldDeps): Promise<World> {
   let bakedState: string | undefined
   try {
     const cluster = await deps.startCluster?.(network)
-    const controller = await createController({
+    const controller = await (deps.createController ?? createController)({
       ...{ network, parts, sidecar, ...(cluster && { cluster }) },
       ...deps.controller,
     })

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import type { Vm } from '../../testbed/network/vm.ts'
+import type { Caller } from '../caller.ts'
 import { createObserver, type Observer } from './observer.ts'
 
 /** A change of the endpoints that a peer's Envoy has, and the times of the look that saw it. */
@@ -22,7 +22,7 @@ const program = (name: string) => fileURLToPath(new URL(`./${name}`, import.meta
 
 /** The endpoints as this VM's own Envoy has them: what a peer knows, and when. */
 export function watchEndpoints(
-  peer: Vm,
+  peer: Caller,
   options: { readonly filter?: string } = {},
 ): Observer<EndpointEvent> {
   const filter = options.filter === undefined ? [] : ['--filter', options.filter]
@@ -30,7 +30,7 @@ export function watchEndpoints(
 }
 
 /** The answers of one URL as this VM gets them through its sidecar. */
-export function watchAnswers(peer: Vm, url: string): Observer<AnswerEvent> {
+export function watchAnswers(peer: Caller, url: string): Observer<AnswerEvent> {
   return createObserver(peer, program('answers-program.ts'), ['--url', url])
 }
 
