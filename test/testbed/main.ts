@@ -9,6 +9,7 @@ import { machinesObstacle } from './machines/obstacle.ts'
 import { ensureDisk } from './machines/parts.ts'
 import { createNetwork, type Network } from './network/network.ts'
 import { collectStale } from './network/removal.ts'
+import { oldestIstio } from './parts/istio.ts'
 import { ensureParts, type Parts } from './parts/parts.ts'
 import { createProgress } from './progress.ts'
 import { TestbedError } from './testbed-error.ts'
@@ -63,6 +64,7 @@ async function fetchCluster(): Promise<void> {
   const request = { progress, signal: stopping.signal }
   await ensureClusterParts(request)
   await ensureIstiodParts(request)
+  await ensureIstiodParts({ ...request, release: oldestIstio })
   await ensureNodeParts(request)
 }
 

@@ -36,7 +36,7 @@ export async function createKubernetesWorld(deps: KubernetesWorldDeps): Promise<
   const world = await createWorld({
     ...deps,
     async startCluster(network) {
-      const cluster = await startCluster({ network, parts })
+      const cluster = await startCluster({ network, parts: { ...parts, crds: istiodParts.crds } })
       const start = (revision?: string) =>
         startIstiod({ network, cluster, parts: istiodParts, mesh, ...(revision && { revision }) })
       const istiod = await start()

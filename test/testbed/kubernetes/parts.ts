@@ -4,7 +4,7 @@ import { provideClusterImages } from '../parts/cluster-images.ts'
 import { provideDebianFiles } from '../parts/debian-files.ts'
 import { provideEnvoy } from '../parts/envoy.ts'
 import { provideHelm } from '../parts/helm.ts'
-import { istioVersion, provideIstio } from '../parts/istio.ts'
+import { currentIstio, type IstioRelease, istioVersion, provideIstio, provideIstiod } from '../parts/istio.ts'
 import { provideIstioCharts } from '../parts/istio-charts.ts'
 import { type KubernetesProgram, kubernetesVersion, provideKubernetes } from '../parts/kubernetes.ts'
 import { createPartCache, defaultCacheRoot, type PartCache } from '../parts/part-cache.ts'
@@ -25,6 +25,8 @@ export interface IstiodParts {
   readonly istioVersion: string
   readonly istiod: string
   readonly helm: string
+  /** Istio's custom resource definitions of that version. */
+  readonly crds: string
   /** Folder of istiod's chart. */
   readonly chart: string
 }
@@ -60,11 +62,18 @@ export async function ensureClusterParts(deps: ClusterPartsDeps): Promise<Cluste
 }
 
 /** Returns what istiod in a cluster is made of, and first gets what is missing. */
-export async function ensureIstiodParts(deps: ClusterPartsDeps): Promise<IstiodParts> {
+export async function ensureIstiodParts(
+  deps: ClusterPartsDeps & {
+    /** @defaultValue the current one */
+    readonly release?: IstioRelease
+  },
+): Promise<IstiodParts> {
+  const { signal, release = currentIstio } = deps
   const cache = cacheOf(deps)
-  const { istiod } = await provideIstio(cache, deps.signal, arch())
-  const { discovery: chart } = await provideIstioCharts(cache, deps.signal, arch())
-  return { istioVersion, istiod, helm: await provideHelm(cache, deps.signal, arch()), chart }
+  const istiod = await provideIstiod(cache, signal, arch(), release)
+  const { discovery: chart, crds } = await provideIstioCharts(cache, signal, arch(), release)
+  const helm = await provideHelm(cache, signal, arch())
+  return { istioVersion: release.version, istiod, helm, crds, chart }
 }
 
 /** Returns what a node with pods is made of, and first gets what is missing. */

@@ -6,7 +6,7 @@ import t from 'tap'
 import { acquireFileLock } from '../../testbed/file-lock.ts'
 import { fullPath } from '../../testbed/on-path.ts'
 import { isAtLeast } from '../../testbed/parts/go.ts'
-import { istioKey } from '../../testbed/parts/istio.ts'
+import { istioKey, oldestIstio } from '../../testbed/parts/istio.ts'
 import { createPartCache, defaultCacheRoot, type PartRecipe } from '../../testbed/parts/part-cache.ts'
 import { missingPackages } from '../../testbed/parts/system-programs.ts'
 import { silentProgress } from '../../testbed/progress.ts'
@@ -110,6 +110,7 @@ t.test('the key of the build changes with everything that decides it', async (t)
     istioKey('arm64', 'mod', 'sum'),
     istioKey('x64', 'mod2', 'sum'),
     istioKey('x64', 'mod', 'sum2'),
+    istioKey('x64', 'mod', 'sum', oldestIstio),
   ]
   t.equal(new Set(keys).size, keys.length)
   t.equal(istioKey('x64', 'mod', 'sum'), keys[0])
