@@ -222,7 +222,10 @@ export async function createController(deps: ControllerDeps): Promise<Controller
       sidecar: { artifacts },
       artifacts: { artifacts, kept, trustedKeys, store, fleet, audit },
       operators: { operators, certificates, audit, enrolmentsPerMinute: limits.enrolmentsPerMinute },
-      pools: { store, fleet, serial, rules: mode.poolRules, artifacts: artifacts.list, audit, clock },
+      pools: {
+        ...{ store, fleet, serial, rules: mode.poolRules, artifacts: artifacts.list, audit, clock },
+        conditions: mode.poolConditions,
+      },
       tokens: { store, audit, clock },
       vms: { fleet, audit },
       events: { fleet, operators, certificates, clock, most: limits.watchers, signal: stop.signal },

@@ -103,6 +103,7 @@ export async function createKubernetesMode(deps: KubernetesModeDeps, signal: Abo
       }),
       serviceNames: serviceNames(release, cluster.namespace),
       poolRules: rules,
+      poolConditions: store.poolConditions,
       trustDomain: made.facts().trustDomain,
       network: () => made.facts().network,
       // Without its API server a controller goes on serving the agents that it knows, and so do its replicas.

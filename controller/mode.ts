@@ -1,3 +1,4 @@
+import type { PoolCondition } from '../shared/api/operator.ts'
 import type { ReadinessPart } from './api/health.ts'
 import type { PoolRules } from './api/pool-rules.ts'
 import type { Fleet } from './fleet/fleet.ts'
@@ -17,6 +18,8 @@ export interface Mode {
   /** More DNS names under which the controller is reached. */
   readonly serviceNames: readonly string[]
   readonly poolRules: PoolRules
+  /** What the cluster says of a pool; absent where there is none. */
+  readonly poolConditions?: (name: string) => readonly PoolCondition[]
   /** First part of every identity; fixed while the controller runs. */
   readonly trustDomain: string
   /** Name of the network of the pools that name none. */

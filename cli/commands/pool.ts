@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { Type } from 'typebox'
 import { stringify } from 'yaml'
-import { type Pool, PoolView } from '../../shared/api/operator.ts'
+import { type Pool, type PoolCondition, PoolView } from '../../shared/api/operator.ts'
 import { errorText, MooringError } from '../../shared/errors.ts'
 import { action, print } from '../action.ts'
 import { renderMoment } from '../duration.ts'
@@ -70,6 +70,7 @@ export function addPoolCommands(program: Command, session: Session): void {
       `# created ${renderMoment(view.createdAt, now)}, changed ${renderMoment(view.updatedAt, now)}`,
       `# VMs: ${counts.join(', ') || 'none'}`,
       ...renderRollout(view.rollout),
+      ...(view.conditions ?? []).map(renderCondition),
       stringify({ name: view.name, spec: view.spec }).trimEnd(),
     ])
   })
@@ -94,6 +95,11 @@ async function readSource(session: Session, file: string): Promise<string> {
 function renderService(service: Pool['spec']['service']): string {
   if (service === undefined) return '-'
   return `${service.host}:${service.ports.map((port) => port.number).join(',')}`
+}
+
+/** A comment, so that what is shown can be applied again. */
+function renderCondition({ type, status, reason, message }: PoolCondition): string {
+  return `# ${type} ${status}, ${reason}: ${message.replace(/\s+/g, ' ')}`
 }
 
 function renderRollout(rollout: PoolView['rollout']): string[] {

@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox'
 import type { SidecarArtifact } from '../../shared/api/bundle.ts'
 import { closed } from '../../shared/api/closed.ts'
-import { PoolSpec, PoolView } from '../../shared/api/operator.ts'
+import { type PoolCondition, PoolSpec, PoolView } from '../../shared/api/operator.ts'
 import { limits } from '../../shared/api/wire.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { MooringError } from '../../shared/errors.ts'
@@ -23,6 +23,8 @@ export interface PoolRoutesDeps {
   /** The sidecars that this controller hands out. */
   readonly artifacts: () => readonly SidecarArtifact[]
   readonly rules: PoolRules
+  /** What the cluster says of a pool; absent where there is none. */
+  readonly conditions?: ((name: string) => readonly PoolCondition[]) | undefined
   readonly audit: Audit
   readonly clock: Clock
 }
@@ -41,7 +43,7 @@ export function poolRoutes(app: App, deps: PoolRoutesDeps): void {
       return (await store.list('pool'))
         .filter((pool) => covers(principal, pool.name))
         .sort((a, b) => (a.name < b.name ? -1 : 1))
-        .map((pool) => view(pool, vms, artifacts()))
+        .map((pool) => shown(pool, vms))
     },
   })
   app.route({
@@ -96,7 +98,12 @@ export function poolRoutes(app: App, deps: PoolRoutesDeps): void {
   async function show(name: string): Promise<Static<typeof PoolView>> {
     const pool = await store.get('pool', name)
     if (pool === undefined) throw new MooringError('NOT_FOUND', { detail: `pool ${name}` })
-    return view(pool, await store.list('vm'), artifacts())
+    return shown(pool, await store.list('vm'))
+  }
+
+  function shown(pool: Stored<'pool'>, vms: readonly Stored<'vm'>[]): Static<typeof PoolView> {
+    const conditions = deps.conditions?.(pool.name)
+    return { ...view(pool, vms, artifacts()), ...(conditions && { conditions: [...conditions] }) }
   }
 
   async function membersOf(name: string): Promise<number> {

@@ -82,18 +82,6 @@ export const PoolSpec = Type.Object(
         { additionalProperties: false },
       ),
     ),
-    /** What is believed of machines that are made VMs of this pool by SSH. */
-    injection: Type.Optional(
-      Type.Object(
-        {
-          /** Keys of hosts, as lines of OpenSSH's known_hosts. */
-          hostKeys: Type.Optional(Type.Array(Type.String({ maxLength: 2048 }), { maxItems: 1024 })),
-          /** A key that nobody vouches for: `pin` takes and records the one that is seen first. */
-          firstSight: Type.Optional(Type.Enum(['refuse', 'pin'])),
-        },
-        { additionalProperties: false },
-      ),
-    ),
     liveness: Type.Optional(
       Type.Object(
         {
@@ -116,12 +104,24 @@ export type Pool = Static<typeof Pool>
 /** `halted`: a VM did not get ready with this version, and went back to the one before. */
 export const rolloutStates = ['done', 'running', 'paused', 'halted'] as const
 
+/** What is said of a pool in a cluster, by the controller or by others. */
+export const PoolCondition = Type.Object({
+  type: Type.String({ maxLength: 64 }),
+  status: Type.Union([Type.Literal('True'), Type.Literal('False'), Type.Literal('Unknown')]),
+  reason: Type.String({ maxLength: 1024 }),
+  message: Type.String({ maxLength: 32_768 }),
+  since: Time,
+})
+export type PoolCondition = Static<typeof PoolCondition>
+
 export const PoolView = Type.Object({
   name: Name,
   spec: PoolSpec,
   createdAt: Time,
   updatedAt: Time,
   counts: Type.Record(Type.String({ maxLength: 32 }), Type.Integer()),
+  /** Whether it is accepted, fits into its namespace, or is being deleted; absent where there is no cluster. */
+  conditions: Type.Optional(Type.Array(PoolCondition)),
   /** How far its VMs are with the offered sidecar; absent while none is offered, or none has a VM. */
   rollout: Type.Optional(
     Type.Object({

@@ -1,4 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
+import { Value } from 'typebox/value'
+import { PoolCondition } from '../../../shared/api/operator.ts'
 import type { PoolRecord } from '../records.ts'
 import { poolFields, poolTimes } from './pool-codec.ts'
 import { judgePools, type PoolRules, type PoolVerdict } from './pool-judgement.ts'
@@ -17,6 +19,8 @@ export interface PoolShelf {
   readonly raw: Shelf<PoolContent>
   get(name: string): Entry<PoolRecord> | undefined
   list(): readonly Entry<PoolRecord>[]
+  /** What is said of the pool that counts, by whomever. */
+  conditions(name: string): readonly PoolCondition[]
   /** Whether one of them waits to go. */
   isDeleting(): boolean
   /** Objects whose status does not say what was decided of them, with what it should say. */
@@ -92,6 +96,12 @@ export function createPoolShelf(rules: PoolRules, changed: (name: string) => voi
     },
     get: (name) => counting.get(name),
     list: () => [...counting.values()],
+    conditions(name) {
+      const uid = counting.get(name)?.uid
+      const status = uid && [...raw.every()].find((entry) => entry.uid === uid)?.value.status
+      const conditions = status ? status.conditions : undefined
+      return Array.isArray(conditions) ? conditions.map(poolCondition).filter((one) => one !== undefined) : []
+    },
     isDeleting: () => [...raw.every()].some(({ deleting }) => deleting !== undefined),
     unsaid(now, remaining) {
       return [...raw.every()].flatMap((entry) => {
@@ -108,6 +118,13 @@ export function createPoolShelf(rules: PoolRules, changed: (name: string) => voi
 
 export function poolContent(object: CustomObject): PoolContent {
   return { fields: object.spec ?? {}, status: object.status, times: poolTimes(object) }
+}
+
+/** Undefined for what is none. */
+function poolCondition(said: unknown): PoolCondition | undefined {
+  const { lastTransitionTime, type, status, reason = '', message = '' } = said as StandardCondition
+  const condition = { type, status, reason, message, since: Date.parse(lastTransitionTime) }
+  return Value.Check(PoolCondition, condition) ? condition : undefined
 }
 
 /** The status that says the verdict, and what a deletion waits for; other parts of it are left as they are. */

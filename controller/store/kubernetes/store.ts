@@ -1,3 +1,4 @@
+import type { PoolCondition } from '../../../shared/api/operator.ts'
 import { createBackoff } from '../../../shared/backoff.ts'
 import type { Clock } from '../../../shared/clock.ts'
 import { errorText, isMooringError, MooringError } from '../../../shared/errors.ts'
@@ -41,6 +42,8 @@ export interface KubernetesStoreDeps {
 export interface KubernetesStore extends ResourceStore {
   /** Of its watches: what is read is complete as of `asOf`. */
   health(): readonly (WatchHealth & { readonly part: string })[]
+  /** What is said of a pool in its status. */
+  poolConditions(name: string): readonly PoolCondition[]
 }
 
 /**
@@ -197,6 +200,7 @@ export async function createKubernetesStore(
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
+    poolConditions: shelves.pools.conditions,
     health: () => watches.map(([part, watch]) => ({ part, ...watch.health() })),
     async close() {
       listeners.clear()

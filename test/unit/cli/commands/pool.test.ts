@@ -51,6 +51,17 @@ t.test('what is shown can be applied again', async (t) => {
   t.match(out, /# VMs: 2 ready, 1 lost/)
 })
 
+t.test('what the cluster says of a pool is shown', async (t) => {
+  const standIn = await createStandIn(t)
+  const message = 'Sidecar shop/theirs selects the VMs\nof pool web'
+  const fit = { type: 'Fit', status: 'False', reason: 'MESH_SIDECAR_CLASH', message, since: now } as const
+  standIn.on('GET /v1/pools/web', () => poolSample({ conditions: [fit] }))
+  const line = createCommandLine(t, { env: await environmentOf(t, standIn) })
+  const { out } = await line.run('pool', 'show', 'web')
+  t.match(out, '# Fit False, MESH_SIDECAR_CLASH: Sidecar shop/theirs selects the VMs of pool web\n')
+  t.same(readPools(out, 'out'), [{ name: 'web', spec }])
+})
+
 t.test('the list counts VMs, and one without a service says so', async (t) => {
   const standIn = await createStandIn(t)
   const { service: _, ...client } = spec

@@ -199,6 +199,9 @@ t.test('a pool that kubectl spoils stays in force as it was, also after a restar
   t.match((await status())?.conditions, [
     { reason: 'Invalid', message: /label bad; what was accepted before/ },
   ])
+  await until(async () => store.poolConditions('web')[0]?.status === 'False')
+  t.match(store.poolConditions('web'), [{ type: 'Accepted', reason: 'Invalid', since: Number }])
+  t.same(store.poolConditions('none'), [])
   t.same((await store.get('pool', 'web'))?.value.spec, pool.spec)
   const restarted = await openKubernetesStore(clientOf(t, server.kubeconfig), { rules })
   t.teardown(() => restarted.close())
