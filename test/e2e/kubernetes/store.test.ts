@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import { createClient } from '../../../controller/kubernetes/client.ts'
+import { type Client, createClient } from '../../../controller/kubernetes/client.ts'
 import { createConnection } from '../../../controller/kubernetes/connection.ts'
 import { readAccess } from '../../../controller/kubernetes/kubeconfig.ts'
 import { createElection } from '../../../controller/kubernetes/lease.ts'
+import { readEvents } from '../../../controller/kubernetes/watch-events.ts'
 import { type CustomObject, pools, virtualMachines } from '../../../controller/store/kubernetes/resources.ts'
+import { vmParts } from '../../../controller/store/kubernetes/vm-codec.ts'
 import type { ResourceStore } from '../../../controller/store/resource-store.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { silentLog } from '../../../shared/log.ts'
@@ -16,6 +18,7 @@ import { ensureClusterParts } from '../../testbed/kubernetes/parts.ts'
 import { createNetwork } from '../../testbed/network/network.ts'
 import { silentProgress } from '../../testbed/progress.ts'
 import { storeConformance } from '../../unit/controller/store/conformance.ts'
+import { startRelay } from './relay.ts'
 
 t.setTimeout(500_000)
 
@@ -172,6 +175,7 @@ t.test('what cannot be is refused by the API server, which names the field', asy
     code: 'KUBERNETES_REFUSED',
     detail: /spec\.serviceAccount: .*cannot change/,
   })
+  await refusedVms(t)
   const revoked = await client.get<CustomObject>(virtualMachines, { namespace: 'shop', name: 'vm-full' })
   const { revoked: _, ...rest } = revoked?.spec ?? {}
   await t.rejects(client.replace(virtualMachines, { ...revoked, spec: rest } as CustomObject), {
@@ -179,6 +183,33 @@ t.test('what cannot be is refused by the API server, which names the field', asy
     detail: /final/,
   })
 })
+
+async function refusedVms(t: Test): Promise<void> {
+  const base = {
+    apiVersion: 'mesh.mooring/v1alpha1',
+    kind: 'VirtualMachine',
+    metadata: { name: 'vm-bad', namespace: 'shop' },
+  }
+  const spec = vmParts(plain).spec
+  const [nic] = spec.nics as object[]
+  const cases: readonly [object, RegExp][] = [
+    [{ ...spec, address: 'somewhere' }, /spec\.address/],
+    [{ ...spec, keyThumbprint: 'ab' }, /spec\.keyThumbprint/],
+    [{ ...spec, nics: [{ ...nic, prefix: 129 }] }, /spec\.nics\[0\]\.prefix/],
+    [{ ...spec, admittedAt: 'yesterday' }, /spec\.admittedAt/],
+    [{ ...spec, pool: 'Not A Pool' }, /spec\.pool/],
+    [{ ...spec, drain: { reason: 'boredom' } }, /spec\.drain\.(reason|after)/],
+    [leftOut(spec, 'pool'), /spec\.pool: Required/],
+    [{ ...spec, colour: 'red' }, /unknown field "spec\.colour"|field not declared in schema/],
+  ]
+  for (const [bad, said] of cases) {
+    await t.rejects(cluster.apply([{ ...base, spec: bad }]), { message: said }, JSON.stringify(bad))
+  }
+  await cluster.apply([{ ...base, spec }])
+  const other = { ...spec, keyThumbprint: 'cd'.repeat(32) }
+  await t.rejects(cluster.apply([{ ...base, spec: other }]), { message: /key is its identity/ })
+  await cluster.kubectl(['delete', 'vm', '-n', 'shop', 'vm-bad', '--wait=false'])
+}
 
 t.test('a missing permission is named by verb and resource; a missing definition by its kind', async (t) => {
   const client = connect(t, await cluster.kubeconfigFor('jane'))
@@ -208,7 +239,7 @@ t.test('the API server dies: reads go on, writes say so, and all converges when 
   await t.rejects(put(store, 'vm-away', { ...plain, address: '10.0.0.8' }), { code: 'STORE_UNAVAILABLE' })
   await cluster.apiServer.start()
   await cluster.kubectl(['delete', 'vm', '-n', 'shop', 'vm-away', '--wait=false'])
-  await until(async () => (await store.get('vm', 'vm-away')) === undefined)
+  await until(async () => (await store.get('vm', 'vm-away'))?.value.revoked !== undefined)
   await until(() => store.health().every(({ ok }) => ok))
   await put(store, 'vm-back', plain)
   await cluster.etcd.restart()
@@ -221,6 +252,151 @@ t.test('the API server dies: reads go on, writes say so, and all converges when 
     }
   })
   t.equal((await store.get('vm', 'vm-back'))?.value.address, '10.0.0.9')
+})
+
+t.test('kubectl delete removes a VM, and holds its pool until it left', async (t) => {
+  const { store } = await open(t)
+  const held = { ...pool, spec: { ...pool.spec, serviceAccount: 'held' } }
+  await store.commit([{ put: 'pool', name: 'held', value: held }])
+  await put(store, 'vm-held', { ...plain, pool: 'held', address: '10.0.0.44' })
+  const gone = cluster.kubectl(['delete', 'mpool/held', 'vm/vm-held', '-n', 'shop', '--timeout=120s'])
+  await until(async () => (await store.get('vm', 'vm-held'))?.value.drain !== undefined)
+  const wait = ['wait', '-n', 'shop', '--for=condition=Deleting', 'mpool/held', '--timeout=120s']
+  t.match((await cluster.kubectl(wait)).stdout, 'condition met')
+  const path = 'jsonpath={.status.conditions[?(@.type=="Deleting")].message}'
+  const { stdout } = await cluster.kubectl(['get', 'mpool', 'held', '-n', 'shop', '-o', path])
+  t.match(stdout, /until its VMs left: vm-held; kubectl delete vm -l/)
+  const wished = (await store.get('vm', 'vm-held'))?.value as typeof fullRecord
+  t.match(wished, { phase: 'ready', revoked: { by: 'kubernetes' }, drain: { reason: 'removed' } })
+  await put(store, 'vm-held', { ...leftOut(wished, 'drain'), phase: 'left' } as typeof fullRecord)
+  t.match((await gone).stdout, /pool\S+ "held" deleted[\s\S]*"vm-held" deleted/)
+  t.match((await store.get('vm', 'vm-held'))?.value, { phase: 'left', revoked: { by: 'kubernetes' } })
+})
+
+t.test('any number of requests goes over the kept connections', async (t) => {
+  const relay = await startRelay(cluster)
+  t.teardown(() => relay.close())
+  const store = await openKubernetesStore(connect(t, relay.kubeconfig), { namespace: 'mooring-1' })
+  t.teardown(() => store.close())
+  const round = () =>
+    Promise.all(
+      Array.from({ length: 64 }, (_, n) => {
+        const value = { ...plain, address: `10.0.1.${n}`, lastSeenAt: plain.lastSeenAt + relay.accepted + n }
+        return put(store, `vm-many-${n}`, value)
+      }),
+    )
+  for (let n = 0; n < 4; n += 1) await round()
+  const sockets = 32
+  t.ok(relay.accepted <= sockets, `${relay.accepted} connections for over 256 requests`)
+  for (const { name, value } of await store.list('vm')) {
+    if (name.startsWith('vm-many-')) await put(store, name, { ...value, phase: 'left' } as typeof fullRecord)
+  }
+  t.ok(relay.accepted <= sockets, `${relay.accepted} connections for over 320 requests`)
+})
+
+/** What the API server says to who asks for everything since then: the code of an error, or 0. */
+async function firstCode(client: Client, resourceVersion: string): Promise<number> {
+  const stop = new AbortController()
+  const from = { resourceVersion, timeoutSeconds: 60 }
+  const body = await client.watch(virtualMachines, {}, from, stop.signal)
+  if (body === 'expired') return 410
+  try {
+    for await (const event of readEvents(body, () => {})) return event.type === 'ERROR' ? event.code : 0
+    return 0
+  } finally {
+    stop.abort()
+  }
+}
+
+t.test('a watch that was cut is resumed; one that is too old (410) is listed anew', async (t) => {
+  const relay = await startRelay(cluster)
+  t.teardown(() => relay.close())
+  const watcher = await openKubernetesStore(connect(t, relay.kubeconfig), { namespace: 'mooring-1' })
+  t.teardown(() => watcher.close())
+  const { store } = await open(t)
+  await put(store, 'vm-cut', plain)
+  await until(async () => (await watcher.get('vm', 'vm-cut')) !== undefined)
+  relay.closed = true
+  relay.cut()
+  await until(() => watcher.health().every(({ ok }) => !ok))
+  await put(store, 'vm-cut', { ...plain, address: '10.0.0.61' })
+  relay.closed = false
+  await until(async () => (await watcher.get('vm', 'vm-cut'))?.value.address === '10.0.0.61')
+  await until(() => watcher.health().every(({ ok }) => ok))
+
+  relay.closed = true
+  relay.cut()
+  await until(() => watcher.health().every(({ ok }) => !ok))
+  const at = { namespace: 'shop', name: 'vm-cut' }
+  const client = connect(t)
+  const object = (await client.get<CustomObject>(virtualMachines, at)) as CustomObject
+  await client.replace(virtualMachines, { ...object, metadata: { ...object.metadata, finalizers: [] } })
+  await client.remove(virtualMachines, at)
+  // An API server that starts knows nothing of what was before: whoever asks for it gets 410.
+  await cluster.apiServer.restart()
+  t.equal(await firstCode(client, object.metadata.resourceVersion ?? ''), 410)
+  relay.closed = false
+  await until(async () => (await watcher.get('vm', 'vm-cut')) === undefined)
+  await until(() => watcher.health().every(({ ok }) => ok))
+})
+
+t.test('a definition older than the controller loses nothing in silence: the field is named', async (t) => {
+  const { store } = await open(t)
+  const crd = ['crd', 'virtualmachines.mesh.mooring']
+  const field = '/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/restart'
+  const patch = JSON.stringify([{ op: 'remove', path: field }])
+  await cluster.kubectl(['patch', ...crd, '--type=json', '-p', patch])
+  t.teardown(async () => cluster.apply(await readFile(definitions[1] ?? '', 'utf8')))
+  await put(store, 'vm-newer', plain)
+  await until(async () => {
+    try {
+      await put(store, 'vm-newer', { ...plain, restart: { since: Date.now() } })
+      return false
+    } catch (error) {
+      t.match(error, { code: 'KUBERNETES_REFUSED', detail: /unknown field "spec\.restart"/ })
+      return true
+    }
+  })
+  t.equal((await store.get('vm', 'vm-newer'))?.value.phase, 'ready', 'what can be written is')
+})
+
+t.test('clocks that differ by an hour change nobody’s lead', async (t) => {
+  const stop = new AbortController()
+  t.teardown(() => stop.abort())
+  const skewed = (ms: number) => ({ ...systemClock, now: () => systemClock.now() + ms })
+  const seat = (identity: string, ms: number) => {
+    const leads = { times: 0 }
+    const election = createElection({
+      client: connect(t),
+      namespace: 'shop',
+      name: 'mooring-skewed',
+      identity,
+      clock: skewed(ms),
+      log: silentLog,
+      random: Math.random,
+    })
+    const lead = async (signal: AbortSignal) => {
+      leads.times += 1
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+    }
+    void election.run(lead, stop.signal)
+    return { leads, election }
+  }
+  const first = seat('first', 0)
+  await until(() => first.leads.times === 1)
+  const others = [seat('ahead', 3_600_000), seat('behind', -3_600_000)]
+  const renewals = async () => {
+    const { stdout } = await cluster.kubectl(['get', 'lease', '-n', 'shop', 'mooring-skewed', '-o', 'json'])
+    return (JSON.parse(stdout) as { spec: { renewTime: string } }).spec.renewTime
+  }
+  const seen = new Set<string>()
+  // Some renewals of the one that leads, each of which the others see.
+  await until(async () => seen.add(await renewals()).size > 4)
+  t.ok(first.election.isLeader())
+  t.same(
+    others.map(({ leads }) => leads.times),
+    [0, 0],
+  )
 })
 
 t.test('one replica leads; when it stands still another one does', async (t) => {
