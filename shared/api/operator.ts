@@ -82,6 +82,18 @@ export const PoolSpec = Type.Object(
         { additionalProperties: false },
       ),
     ),
+    /** What is believed of machines that are made VMs of this pool by SSH. */
+    injection: Type.Optional(
+      Type.Object(
+        {
+          /** Keys of hosts, as lines of OpenSSH's known_hosts. */
+          hostKeys: Type.Optional(Type.Array(Type.String({ maxLength: 2048 }), { maxItems: 1024 })),
+          /** A key that nobody vouches for: `pin` takes and records the one that is seen first. */
+          firstSight: Type.Optional(Type.Enum(['refuse', 'pin'])),
+        },
+        { additionalProperties: false },
+      ),
+    ),
     liveness: Type.Optional(
       Type.Object(
         {
