@@ -143,19 +143,6 @@ export const Config = Type.Object(
       { reconnectWindowSeconds: Count(15), resyncSeconds: Count(60), parallel: Count(32) },
       { ...shut, default: {} },
     ),
-    certificates: Type.Object(
-      {
-        agentTtlSeconds: Ttl(day, 366 * day),
-        tokenTtlSeconds: Ttl(3600, day),
-        workloadTtlSeconds: Ttl(3600, 7 * day),
-        serverFolder: Type.String({ maxLength: 4096, pattern: '^(/.+)?$', default: '' }),
-      },
-      { ...shut, default: {} },
-    ),
-    fleet: Type.Object(
-      { reconnectWindowSeconds: Count(15), resyncSeconds: Count(60), parallel: Count(32) },
-      { ...shut, default: {} },
-    ),
     log: Type.Object({ level: Type.Enum(logLevels, { default: 'info' }) }, { ...shut, default: {} }),
     limits: Type.Object(
       {
