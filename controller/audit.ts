@@ -8,15 +8,19 @@ export type AuditRecordValue = Static<typeof AuditRecord>
 /** What happened; time and number are added. `detail` never holds a secret. */
 export type AuditEntry = Omit<AuditRecordValue, 'seq' | 'time'>
 
-/** Where records are kept: append-only, oldest dropped first. */
+/**
+ * Where records are kept: append-only, oldest dropped first. Two ship: a table of the controller's own database, and
+ * lines with pages in a cluster.
+ */
 export interface AuditSink {
-  append(records: readonly Omit<AuditRecordValue, 'seq'>[], keep: number): void
-  query(query: Static<typeof AuditQuery>): readonly AuditRecordValue[]
+  /** Done when it returns, or resolves. */
+  append(records: readonly Omit<AuditRecordValue, 'seq'>[], keep: number): void | Promise<void>
+  query(query: Static<typeof AuditQuery>): readonly AuditRecordValue[] | Promise<readonly AuditRecordValue[]>
 }
 
 /** The record of every join decision and of everything that operators did or were refused. */
 export interface Audit {
-  /** Resolves when the record is on disk. */
+  /** Resolves when the record is on disk, or its line has left this process. */
   record(entry: AuditEntry): Promise<void>
   /** Oldest first: those after `after`, or the newest when it is absent. */
   query(query: Static<typeof AuditQuery>): Promise<readonly AuditRecordValue[]>
@@ -41,11 +45,11 @@ export function createAudit(deps: AuditDeps): Audit {
   const { sink, clock, keep = 1_000_000, metrics } = deps
   let pending: Pending[] = []
 
-  function flush() {
+  async function flush(): Promise<void> {
     const batch = pending
     pending = []
     try {
-      sink.append(
+      await sink.append(
         batch.map((p) => p.record),
         keep,
       )

@@ -21,6 +21,7 @@ import { createSerial } from './join/serial.ts'
 import { createThrottle } from './join/throttle.ts'
 import type { InCluster } from './kubernetes/cluster-access.ts'
 import { createKubernetesMode } from './kubernetes-mode.ts'
+import type { LineOutput } from './line-output.ts'
 import { isDualStack } from './mesh/dual-stack.ts'
 import type { Mesh } from './mesh/mesh.ts'
 import type { StandaloneMeshDeps } from './mesh/standalone/standalone.ts'
@@ -32,7 +33,6 @@ import { createServerCertificate } from './pki/server-certificate.ts'
 import { writeTrustFile } from './pki/trust-file.ts'
 import { type ControllerServer, createServer } from './server.ts'
 import { createStandaloneMode } from './standalone-mode.ts'
-import { createAuditTable } from './store/audit-table.ts'
 import { openDatabase } from './store/database.ts'
 import { takeProcessLock } from './store/process-lock.ts'
 import { keepSwept } from './store/sweep.ts'
@@ -54,6 +54,8 @@ export interface ControllerDeps {
   readonly clock: Clock
   readonly log: Log
   readonly random: () => number
+  /** Where the record of the audit goes in the mesh of a cluster; absent: nowhere. */
+  readonly auditLine?: LineOutput
   /** Called after each effect; for tests of crashes. */
   readonly afterEffect?: (name: EffectName) => void
   /** Something without which the controller is of no use failed for good. */
@@ -80,6 +82,7 @@ export interface Controller {
   close(): Promise<void>
 }
 
+const noLine: LineOutput = async () => {}
 const sweepMs = 60_000
 const closeMs = 5_000
 
@@ -98,12 +101,6 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   const lock = takeProcessLock(join(dataDir, 'controller.lock'))
   const database = openDatabase({ file: join(dataDir, 'controller.sqlite') })
   const metrics = createMetrics()
-  const audit = createAudit({
-    sink: createAuditTable({ database }),
-    clock,
-    keep: limits.auditRecords,
-    metrics,
-  })
   const effects = createEffects({ ...(deps.afterEffect && { after: deps.afterEffect }) })
 
   const pki = join(dataDir, 'pki')
@@ -119,7 +116,10 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   const shared = { config, artifacts: artifacts.list, metrics, clock, log, random }
   const mode =
     config.mesh.mode === 'kubernetes'
-      ? await createKubernetesMode({ ...shared, inCluster: deps.inCluster }, starting)
+      ? await createKubernetesMode(
+          { ...shared, inCluster: deps.inCluster, auditLine: deps.auditLine ?? noLine },
+          starting,
+        )
       : await createStandaloneMode({
           ...shared,
           createMesh: deps.createMesh,
@@ -128,6 +128,12 @@ export async function createController(deps: ControllerDeps): Promise<Controller
           proc: deps.proc,
         })
   const { store, mesh, trustDomain } = mode
+  const audit = createAudit({
+    sink: mode.auditSink,
+    clock,
+    keep: limits.auditRecords,
+    metrics,
+  })
   const authority = await createAuthority({
     keep: mode.authority,
     clock,

@@ -7,12 +7,14 @@ import { type Config, hostAndPort } from './config.ts'
 import type { Fleet } from './fleet/fleet.ts'
 import { withDeadline } from './join/deadline.ts'
 import { type ClusterAccess, type InCluster, openCluster } from './kubernetes/cluster-access.ts'
+import type { LineOutput } from './line-output.ts'
 import { createKubernetesMesh, type MeshEvent } from './mesh/kubernetes/kubernetes.ts'
 import type { FactSettings } from './mesh/kubernetes/mesh-facts.ts'
 import { createPoolConditions } from './mesh/kubernetes/pool-conditions.ts'
 import type { Metrics } from './metrics.ts'
 import type { Mode } from './mode.ts'
 import { createAuthoritySecret } from './pki/authority-secret.ts'
+import { createAuditPages } from './store/audit-pages.ts'
 import { createGroupedPools } from './store/grouped-pools.ts'
 import { createKubernetesStore, type KubernetesStoreDeps } from './store/kubernetes/store.ts'
 
@@ -21,12 +23,16 @@ export interface KubernetesModeDeps {
   /** Absent outside of a pod. */
   readonly inCluster: InCluster | undefined
   readonly artifacts: () => readonly SidecarArtifact[]
+  /** Where the record of the audit goes. */
+  readonly auditLine: LineOutput
   readonly metrics: Metrics
   readonly clock: Clock
   readonly log: Log
   readonly random: () => number
 }
 
+/** Of all replicas, beside their logs; a megabyte or two in etcd. */
+const mostAuditRecords = 20_000
 /** How long everything of ours in the cluster may take to be read at the start. */
 const listedWithinMs = 60_000
 
@@ -55,6 +61,17 @@ export async function createKubernetesMode(deps: KubernetesModeDeps, signal: Abo
       log,
     })
     opened.push(pools.close)
+    const audit = createAuditPages({
+      ...{ client: cluster.store, namespace: cluster.namespace, release, line: deps.auditLine },
+      ...{ clock, log: log.child({ part: 'audit' }), random },
+      mostRecords: Math.min(config.limits.auditRecords, mostAuditRecords),
+    })
+    const auditEnd = new AbortController()
+    const auditing = audit.run(auditEnd.signal)
+    opened.push(async () => {
+      auditEnd.abort()
+      await auditing
+    })
     let mesh: Awaited<ReturnType<typeof createKubernetesMesh>> | undefined
     const made = await createKubernetesMesh(
       {
@@ -93,6 +110,7 @@ export async function createKubernetesMode(deps: KubernetesModeDeps, signal: Abo
       store,
       inForce: pools.store,
       mesh: made,
+      auditSink: audit,
       authority: createAuthoritySecret({
         client: cluster.store,
         namespace: cluster.namespace,

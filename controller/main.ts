@@ -11,6 +11,7 @@ import { type Config, loadConfig } from './config.ts'
 import { type Controller, createController } from './controller.ts'
 import { isEffectName } from './effects.ts'
 import type { InCluster } from './kubernetes/cluster-access.ts'
+import { createLineOutput } from './line-output.ts'
 import { createStandaloneMesh } from './mesh/standalone/standalone.ts'
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -79,6 +80,7 @@ async function run(command: { readonly json: boolean }, config: Config): Promise
       clock: systemClock,
       log,
       random: Math.random,
+      auditLine: createLineOutput(process.stdout),
       afterEffect: killPoint(process.env.MOORING_TEST_KILL_AFTER),
       onFatal: (error) => end(exitCodeOf(error)),
     })

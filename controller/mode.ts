@@ -1,6 +1,7 @@
 import type { PoolCondition } from '../shared/api/operator.ts'
 import type { ReadinessPart } from './api/health.ts'
 import type { PoolRules } from './api/pool-rules.ts'
+import type { AuditSink } from './audit.ts'
 import type { Fleet } from './fleet/fleet.ts'
 import type { Mesh } from './mesh/mesh.ts'
 import type { AuthorityKeep } from './pki/authority-keep.ts'
@@ -13,6 +14,8 @@ export interface Mode {
   /** The same, but pools as they are in force; for the fleet, and for joins. */
   readonly inForce: ResourceStore
   readonly mesh: Mesh
+  /** Where audit records are kept. */
+  readonly auditSink: AuditSink
   /** Where the controller's own authority is. */
   readonly authority: AuthorityKeep
   /** More DNS names under which the controller is reached. */

@@ -10,6 +10,7 @@ import type { StandaloneMeshDeps } from './mesh/standalone/standalone.ts'
 import type { Metrics } from './metrics.ts'
 import type { Mode } from './mode.ts'
 import { createAuthorityFolder } from './pki/authority-folder.ts'
+import { createAuditTable } from './store/audit-table.ts'
 import { createDeclared } from './store/declared.ts'
 import { createSqliteStore } from './store/sqlite.ts'
 
@@ -69,6 +70,7 @@ export async function createStandaloneMode(deps: StandaloneModeDeps): Promise<Mo
     store,
     inForce: store,
     mesh,
+    auditSink: createAuditTable({ database: deps.database }),
     authority: createAuthorityFolder(join(config.dataDir, 'pki')),
     serviceNames: [],
     poolRules: poolRules('standalone'),

@@ -312,7 +312,7 @@ export const Enrol = Type.Object(
 export type Enrol = Static<typeof Enrol>
 
 export const AuditRecord = Type.Object({
-  /** Grows by one per record. */
+  /** Grows from record to record, not always by one. */
   seq: Type.Integer(),
   time: Time,
   /** `operator:<name>`, `vm:<id>`, `controller`, or `anonymous`. */
