@@ -47,7 +47,8 @@ export const usage = `mooring-controller: brings virtual machines into an Istio 
   mooring-controller openapi                          the description of its interface (OpenAPI 3.1)
   mooring-controller version
 
-Every option of the file can come from the environment, as MOORING_LISTEN or MOORING_MESH_TRUST_DOMAIN.
+Every option of the file can come from the environment, as MOORING_LISTEN or MOORING_MESH_TRUST_DOMAIN;
+MOORING_CONFIG names the file itself.
 Logs go to standard error as JSON lines.
 `
 

@@ -48,7 +48,7 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 function configOf(command: Extract<Command, { config: unknown }>): Promise<Config> {
-  const { config: file } = command
+  const { config: file = process.env.MOORING_CONFIG } = command
   return loadConfig({ ...(file !== undefined && { file }), environment: process.env })
 }
 
