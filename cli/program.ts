@@ -3,6 +3,7 @@ import { wireVersion } from '../shared/api/wire.ts'
 import { action, print } from './action.ts'
 import { addArtifactCommands } from './commands/artifact.ts'
 import { addAuditCommand } from './commands/audit.ts'
+import { addInjectCommand } from './commands/inject.ts'
 import { addLoginCommands } from './commands/login.ts'
 import { addOperatorCommands } from './commands/operator.ts'
 import { addPoolCommands } from './commands/pool.ts'
@@ -47,6 +48,7 @@ export function createProgram(session: Session, version: string): Command {
   const vm = program.command('vm').description('the VMs')
   addVmCommands(vm, session)
   addVmWatchCommand(vm, session)
+  addInjectCommand(program, session)
   addOperatorCommands(program, session)
   addAuditCommand(program, session)
   addArtifactCommands(program, session)

@@ -13,6 +13,8 @@ import { createAgents } from './auth/agents.ts'
 import { createOperatorCertificates } from './auth/operator-certificates.ts'
 import { createOperators } from './auth/operators.ts'
 import { type Config, hostAndPort } from './config.ts'
+import { createInjections } from './delivery/injections.ts'
+import { createInjector } from './delivery/ssh/injector.ts'
 import { createEffects, type EffectName } from './effects.ts'
 import { createFleet, type Fleet } from './fleet/fleet.ts'
 import { createChallenges } from './join/challenge.ts'
@@ -51,6 +53,8 @@ export interface ControllerDeps {
   readonly addresses: readonly string[]
   /** Where procfs is mounted. */
   readonly proc: string
+  /** Of this process; what the configuration refers to is read from it. */
+  readonly environment?: Readonly<Record<string, string | undefined>>
   readonly clock: Clock
   readonly log: Log
   readonly random: () => number
@@ -96,6 +100,8 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   const hosts = controllerHosts({ ...deps, advertise: config.advertise, listenHost: listen.host })
   const [mainHost = 'localhost'] = hosts
   let fleetStarted = false
+  /** What agents are told of it, once it listens. */
+  let known = { url: '', pin: '' }
 
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
   const lock = takeProcessLock(join(dataDir, 'controller.lock'))
@@ -207,6 +213,25 @@ export async function createController(deps: ControllerDeps): Promise<Controller
     },
   })
 
+  const { injection } = config
+  const injections = createInjections({
+    clock,
+    injector: createInjector({
+      ...{ store, audit, clock, random, environment: deps.environment ?? {} },
+      controller: () => known,
+      files: { folder: injection.files },
+      credentials: injection.credentials,
+      pinnedFile: join(dataDir, 'injection', 'known_hosts'),
+      parallel: injection.parallel,
+      settings: {
+        reachMs: injection.reachSeconds * 1000,
+        joinMs: injection.joinSeconds * 1000,
+        settleMs: injection.readySeconds * 1000,
+      },
+      log: log.child({ part: 'injector' }),
+    }),
+  })
+
   const server = await createServer({
     credentials: certificate.current,
     agentCa: () => authority.trusted,
@@ -226,6 +251,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
       bundle: { fleet, signal: stop.signal },
       stream: { fleet },
       sidecar: { artifacts },
+      injections: { injections, audit },
       artifacts: { artifacts, kept, trustedKeys, store, fleet, audit },
       operators: { operators, certificates, audit, enrolmentsPerMinute: limits.enrolmentsPerMinute },
       pools: {
@@ -291,6 +317,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
       const url = `https://${urlHost(mainHost)}:${port}`
       const { pin } = certificate.pins()
       log.info('controller listens', { url, pin })
+      known = { url, pin }
       return {
         url,
         pin,
@@ -301,6 +328,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
     },
     async close() {
       stop.abort()
+      await injections.close()
       await fleet.close()
       const impatience = new AbortController()
       clock.sleep(closeMs, impatience.signal).then(

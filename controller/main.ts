@@ -77,6 +77,7 @@ async function run(command: { readonly json: boolean }, config: Config): Promise
         .flat()
         .flatMap((card) => (card === undefined ? [] : [card.address])),
       proc: '/proc',
+      environment: process.env,
       clock: systemClock,
       log,
       random: Math.random,

@@ -4,6 +4,7 @@ import { type AuditRoutesDeps, auditRoutes } from './audit.ts'
 import { type BundleRoutesDeps, bundleRoutes } from './bundle.ts'
 import { type EventRoutesDeps, eventRoutes } from './events.ts'
 import { type HealthRoutesDeps, healthRoutes } from './health.ts'
+import { type InjectionRoutesDeps, injectionRoutes } from './injections.ts'
 import { type JoinRoutesDeps, joinRoutes } from './join.ts'
 import { type OperatorRoutesDeps, operatorRoutes } from './operators.ts'
 import { type PoolRoutesDeps, poolRoutes } from './pools.ts'
@@ -19,6 +20,7 @@ export interface RoutesDeps {
   readonly stream: StreamRoutesDeps
   readonly sidecar: SidecarRoutesDeps
   readonly artifacts: ArtifactRoutesDeps
+  readonly injections: InjectionRoutesDeps
   readonly operators: OperatorRoutesDeps
   readonly pools: PoolRoutesDeps
   readonly tokens: TokenRoutesDeps
@@ -35,6 +37,7 @@ export function routes(app: App, deps: RoutesDeps): void {
   streamRoutes(app, deps.stream)
   sidecarRoutes(app, deps.sidecar)
   artifactRoutes(app, deps.artifacts)
+  injectionRoutes(app, deps.injections)
   operatorRoutes(app, deps.operators)
   poolRoutes(app, deps.pools)
   tokenRoutes(app, deps.tokens)

@@ -84,6 +84,9 @@ export const Seconds = (minimum: number, maximum: number) => Type.Number({ minim
  *   GET    /v1/artifacts              → ArtifactView[]                 viewer of all pools
  *   PUT    /v1/artifacts/:sha256?…    a piece → ArtifactReceived       admin of all pools
  *   DELETE /v1/artifacts/:sha256      → 204                            admin of all pools
+ *   POST   /v1/injections             InjectionCreate → 202 InjectionView   operator of that pool
+ *   GET    /v1/injections             → InjectionView[]                viewer
+ *   GET    /v1/injections/:id         → InjectionView                  viewer
  *   GET    /v1/audit                  AuditQuery → AuditRecord[]       admin
  *   GET    /healthz /readyz /metrics /openapi.json                     (no credential; /metrics: viewer)
  */
