@@ -39,7 +39,7 @@ export interface AdmissionQuestion {
     readonly isOwn: boolean
   }
   readonly suspectedSince: number | undefined
-  /** VMs with other keys. */
+  /** VMs with other keys, at least those at an address that the joiner may get. */
   readonly others: readonly Stored<'vm'>[]
   readonly isLive: (vm: string) => boolean
   readonly certificateMs: number

@@ -12,11 +12,12 @@ import type { Metrics } from '../metrics.ts'
 import { agentUri } from '../pki/agent-identity.ts'
 import type { Authority } from '../pki/authority.ts'
 import { type CertificateRequest, readCertificateRequest } from '../pki/certificate-request.ts'
-import type { ResourceStore } from '../store/resource-store.ts'
+import type { ResourceStore, Stored } from '../store/resource-store.ts'
 import { canonicalAddress } from './address.ts'
 import { type Admission, type AdmissionQuestion, type Admitted, decideAdmission } from './admission.ts'
 import type { Challenges } from './challenge.ts'
 import { withDeadline } from './deadline.ts'
+import { createNeighbours } from './neighbours.ts'
 import { checkProof } from './proof.ts'
 import type { Serial } from './serial.ts'
 import { createSuspicions } from './suspicions.ts'
@@ -74,6 +75,7 @@ type Judged =
 export function createJoin(deps: JoinDeps): Join {
   const { store, fleet, authority, challenges, clock, log, audit, effects, metrics, settings } = deps
   const suspicions = createSuspicions()
+  const neighbours = createNeighbours({ store })
 
   /** Everything up to the proof of the key: needs no store, and costs a stranger more than the controller. */
   async function prove(request: JoinRequest): Promise<CertificateRequest> {
@@ -93,13 +95,13 @@ export function createJoin(deps: JoinDeps): Join {
     const { pool, facts, evidence } = request
     const vm = vmName(key)
     const hash = evidence.method === 'token' ? secretHash(evidence.token) : ''
-    const [own, pools, vms, token] = [
+    const [own, pools, token] = [
       await store.get('vm', vm),
       await store.list('pool'),
-      await store.list('vm'),
       hash === '' ? undefined : await store.get('token', tokenName(hash)),
     ]
     const view = own && (await fleet.view(vm))
+    const others = await neighbours.at(possibleAddresses(request, peer, own), vm)
     const now = clock.now()
     return {
       now,
@@ -125,13 +127,25 @@ export function createJoin(deps: JoinDeps): Join {
           fleet.holdsStream(vm, evidence.session),
       },
       suspectedSince: suspicions.since(vm, newcomerOf(request, peer), now),
-      others: vms.filter((other) => other.name !== vm),
+      others,
       isLive: fleet.isLive,
       certificateMs: settings.agentCertificateMs,
       certificateIssuer: authority.pin,
       dualStack: settings.dualStack,
       workloadMs: settings.workloadMs,
     }
+  }
+
+  /** Everything that an admission reads and another could write: joins without any of it in common do not meet. */
+  async function touched(request: JoinRequest, peer: string, key: string): Promise<readonly string[]> {
+    const { evidence } = request
+    const vm = vmName(key)
+    const addresses = possibleAddresses(request, peer, await store.get('vm', vm))
+    return [
+      `vm/${vm}`,
+      ...(evidence.method === 'token' ? [`token/${tokenName(secretHash(evidence.token))}`] : []),
+      ...addresses.map((address) => `address/${address}`),
+    ]
   }
 
   /** Decides and commits; again when somebody else wrote in between. */
@@ -213,7 +227,7 @@ export function createJoin(deps: JoinDeps): Join {
         const peer = canonicalAddress(remoteAddress)
         if (peer === undefined) throw new MooringError('ADDRESS_NOT_ALLOWED', { detail: 'no address' })
         const csr = await refusedInPublic(request, peer, () => prove(request))
-        const judged = await deps.serial(async () => {
+        const judged = await deps.serial.beside(await touched(request, peer, csr.thumbprint), async () => {
           signal.throwIfAborted()
           waits?.throwIfAborted()
           return admit(request, peer, csr.thumbprint)
@@ -253,6 +267,16 @@ export function createJoin(deps: JoinDeps): Join {
 /** The id of the VM with this key: made by the controller, the same for every repetition of a join. */
 export function vmName(keyThumbprint: string): string {
   return `vm-${keyThumbprint.slice(0, 20)}`
+}
+
+/** Whatever address the joiner gets is one of these. */
+function possibleAddresses(
+  { facts }: JoinRequest,
+  peer: string,
+  own: Stored<'vm'> | undefined,
+): readonly string[] {
+  const said = facts.nics.map(({ address }) => canonicalAddress(address))
+  return [peer, own?.value.address, ...said].filter((address) => address !== undefined)
 }
 
 function newcomerOf({ facts }: JoinRequest, peer: string): string {

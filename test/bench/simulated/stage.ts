@@ -48,8 +48,10 @@ export async function createStage(deps: BenchDeps, name: string): Promise<Stage>
       members += size
       const tokens = new Map<string, string>()
       const all: Member[] = []
+      const pools = Math.ceil(size / poolSize)
       for (let index = first; index < first + size; index++) {
-        const pool = `fleet-${Math.floor(index / poolSize)}`
+        // Neighbours are of different pools, as machines are that come back after a power cut.
+        const pool = `fleet-${first}-${index % pools}`
         const token = tokens.get(pool) ?? (await addPool(pool, poolSize, liveness))
         tokens.set(pool, token)
         all.push({ index, address: addressOf(index), pool, token })
