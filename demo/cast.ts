@@ -1,3 +1,4 @@
+import type { Caller } from '../test/world/caller.ts'
 import type { Member } from '../test/world/member.ts'
 import type { Observer } from '../test/world/watch/observer.ts'
 import type { EndpointEvent } from '../test/world/watch/peer.ts'
@@ -9,7 +10,8 @@ import type { Stage } from './stage.ts'
 export interface Cast {
   readonly stage: Stage
   readonly world: World
-  readonly client: Member
+  /** A VM, or a pod. */
+  readonly client: Caller
   /** The servers that serve, by name. */
   readonly servers: Map<string, Member>
   /** What the client's Envoy knows. */

@@ -49,6 +49,8 @@ export interface PowerCutFigures extends LoadFigures {
 
 /** All that the demo measured; what it did not get to is absent. */
 export interface DemoFigures {
+  /** Where the client is no VM. */
+  readonly client?: 'pod'
   readonly boots: readonly BootFigures[]
   readonly traffic?: TrafficFigures
   readonly scaleIn?: ScaleInFigures

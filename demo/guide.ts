@@ -1,5 +1,6 @@
 import { chmod, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import type { Cluster } from '../test/testbed/kubernetes/cluster.ts'
 import { onPath } from '../test/testbed/on-path.ts'
 import type { Member } from '../test/world/member.ts'
 import { echo, type World } from '../test/world/world.ts'
@@ -9,8 +10,12 @@ const project = resolve(import.meta.dirname, '..')
 
 /** Writes what a person needs to look around, and says how. */
 export async function writeGuide(
-  world: World,
-  { server, withoutPower }: { readonly server: Member; readonly withoutPower: string },
+  world: World & { readonly kubectl?: string; readonly cluster?: Cluster },
+  {
+    server,
+    withoutPower,
+    client,
+  }: { readonly server: Member; readonly withoutPower: string; readonly client: 'vm' | 'pod' },
 ): Promise<readonly string[]> {
   const { hostDir, tempDir } = world.network
   const caFile = join(hostDir, 'ca.pem')
@@ -20,21 +25,28 @@ export async function writeGuide(
   await writeFile(tokenFile, world.operator.token, { mode: 0o600 })
   await writeFile(on, onVm(server))
   await chmod(on, 0o755)
+  // Not every machine has curl.
+  const fetcher = (await onPath('curl')) === undefined ? 'wget -qO-' : 'curl -s'
   return toTry({
     environment: {
       MOORING_URL: world.controller.operatorUrl,
       MOORING_CA_FILE: caFile,
       MOORING_TOKEN_FILE: tokenFile,
+      ...(world.cluster && { KUBECONFIG: world.cluster.kubeconfig }),
     },
-    aliases: { mooring: `${process.execPath} ${join(project, 'cli/main.ts')}`, on },
-    // Not every machine has curl.
-    caller: (await onPath('curl')) === undefined ? 'wget -qO-' : 'curl -s',
-    url: `http://${echo.host}:${echo.http}/`,
+    aliases: {
+      mooring: `${process.execPath} ${join(project, 'cli/main.ts')}`,
+      on,
+      ...(world.kubectl && { kubectl: world.kubectl }),
+    },
+    call: `${client === 'pod' ? inPod : `on client ${fetcher}`} http://${echo.host}:${echo.http}/`,
     server: shortId((await server.view()).id),
     withoutPower: shortId(withoutPower),
     namespace: server.vm.path,
   })
 }
+
+const inPod = 'kubectl exec client -c app -- wget -qO-'
 
 // The command line takes the beginning of an id; among four VMs this much is enough.
 const shortIdLength = 11

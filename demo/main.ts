@@ -64,15 +64,16 @@ async function prepared(): Promise<boolean> {
   return list.every((need) => need.met)
 }
 
-async function show({ once, json }: Command): Promise<number> {
+async function show({ once, json, mesh }: Command): Promise<number> {
   const { signal } = stopping
   const begun = performance.now()
   const notebook: Notebook = { boots: [] }
   let world: World | undefined
   let guide: readonly string[] | undefined
   try {
-    world = await orAbort(meshScene(stage, signal), signal)
-    guide = await orAbort(playStory(stage, world, notebook), signal)
+    const setting = await orAbort(meshScene(stage, mesh, signal), signal)
+    world = setting.world
+    guide = await orAbort(playStory(stage, setting, notebook), signal)
   } catch (error) {
     if (!signal.aborted) stage.say('', describe(error))
   }

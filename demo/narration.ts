@@ -40,8 +40,12 @@ export function outlook(errands: readonly Errand[], cache: string): readonly str
 }
 
 export const acts = {
-  mesh: 'A mesh, without Kubernetes',
+  mesh: {
+    standalone: 'A mesh, without Kubernetes',
+    kubernetes: 'A cluster with Istio, and Mooring in it by its chart',
+  },
   boots: 'Three virtual machines boot; nobody copies a file',
+  podAndBoots: 'A pod, and two virtual machines that boot; nobody copies a file',
   traffic: 'They talk, and only by mutual TLS',
   scaleIn: (vm: string) => `${vm} is scaled in under load`,
   replacement: 'A replacement boots',
@@ -50,8 +54,15 @@ export const acts = {
 
 export const steps = {
   network: 'A network: one host, and room for virtual machines',
-  controller: 'The controller, and istiod that it starts',
-  pools: 'Two pools: `servers` serve echo.mooring.internal, `clients` call',
+  controller: {
+    standalone: 'The controller, and istiod that it starts',
+    kubernetes: 'API server, node, istiod; the controller, a pod by helm install',
+  },
+  pools: {
+    standalone: 'Two pools: `servers` serve echo.mooring.internal, `clients` call',
+    kubernetes: 'A pool: `servers` serve echo.mooring.internal',
+  },
+  pod: 'client, a pod with the sidecar that Istio injects',
   boot: (vm: string, pool: string) => `${vm}, of pool ${pool}`,
   calls: (host: string) => `client calls http://${host}`,
   identity: 'who called, as the server sees it',
@@ -133,14 +144,13 @@ export function verdict(promises: readonly Promised[], ms: number): readonly str
 export function toTry(guide: {
   readonly environment: Readonly<Record<string, string>>
   readonly aliases: Readonly<Record<string, string>>
-  /** A program that fetches a URL. */
-  readonly caller: string
-  readonly url: string
+  /** What makes a call from the client. */
+  readonly call: string
   readonly server: string
   readonly withoutPower: string
   readonly namespace: string
 }): readonly string[] {
-  const { environment, aliases, caller, url, server, withoutPower, namespace } = guide
+  const { environment, aliases, call, server, withoutPower, namespace } = guide
   const rows = [
     ['mooring vm list', 'all of them'],
     ['mooring vm watch', 'live, while you do the following'],
@@ -159,7 +169,7 @@ export function toTry(guide: {
     ...rows.map(([command, about]) => `  ${command.padEnd(width)}   # ${about}`),
     '',
     '  # a call from the client, through its sidecar',
-    `  on client ${caller} ${url}`,
+    `  ${call}`,
     '  # the rules that capture the traffic of a VM',
     `  nsenter --net=${namespace} iptables-save -t nat`,
     '',

@@ -1,4 +1,5 @@
 import { call } from '../../test/world/call.ts'
+import type { Caller } from '../../test/world/caller.ts'
 import { type Member, tail } from '../../test/world/member.ts'
 import { waitFor } from '../../test/world/waiting.ts'
 import { monotonicMs } from '../../test/world/watch/monotonic.ts'
@@ -12,7 +13,7 @@ export interface Boot {
   readonly name: string
   readonly pool: 'servers' | 'clients'
   /** Who waits for its first answer; none for a VM that only calls. */
-  readonly peer?: Member
+  readonly peer?: Caller
 }
 
 /** Boots one VM from an image with agent, configuration and token, and shows its way into the mesh. */
@@ -23,7 +24,7 @@ export async function bootScene(
   const fetches = world.network.vms.length === 0
   const member = await world.prepare(name, pool)
   if (pool === 'servers') await applicationUp(member)
-  const answers = peer && watchAnswers(peer.vm, `http://${echo.host}:${echo.http}/`)
+  const answers = peer && watchAnswers(peer, `http://${echo.host}:${echo.http}/`)
 
   const step = stage.start(steps.boot(name, pool))
   const [begun, begunWall] = [monotonicMs(), Date.now()]

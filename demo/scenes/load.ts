@@ -15,7 +15,7 @@ export async function startTraffic(
   options: NonNullable<LoadOptions['options']>,
 ): Promise<Load> {
   const step = stage.start(steps.load)
-  const load = world.load(client, { keepFailures: true, options: { ...rates, ...options } })
+  const load = world.load({ vm: client }, { keepFailures: true, options: { ...rates, ...options } })
   await load.firstOk
   const serve = () =>
     [...servers.keys()].every(

@@ -16,7 +16,7 @@ export async function trafficScene({ stage, world, client, servers }: Cast): Pro
   const by = new Set<string>()
   const seen = await waitFor(
     async () => {
-      const { status, body } = await call(client.vm, url)
+      const { status, body } = await call(client, url)
       if (status !== 200) return undefined
       const answer = JSON.parse(body) as { instance: string; clientCert: string | null }
       by.add(answer.instance)

@@ -53,8 +53,8 @@ export async function makeImage(deps: ImageDeps): Promise<string> {
     const config = {
       User: `${user}:${user}`,
       Entrypoint: entrypoint,
-      Cmd: ['run', '--config', '/etc/mooring/controller.yaml'],
-      Env: ['PATH=/usr/bin', 'NODE_ENV=production'],
+      Cmd: ['run'],
+      Env: ['PATH=/usr/bin', 'NODE_ENV=production', 'MOORING_CONFIG=/etc/mooring/controller.yaml'],
       WorkingDir: dataDir,
       ExposedPorts: { '8443/tcp': {} },
     }

@@ -1,12 +1,15 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
-import { parseAllDocuments } from 'yaml'
+import { parseAllDocuments, stringify } from 'yaml'
 import { call } from '../../world/call.ts'
 import { chart, namespace, release } from '../../world/kubernetes/chart-controller.ts'
 import { createChartWorld } from '../../world/kubernetes/chart-world.ts'
 import { failuresOf } from '../../world/load.ts'
+import { createMooring } from '../../world/mooring.ts'
 import { sceneLine } from '../../world/scene.ts'
 import { waitFor } from '../../world/waiting.ts'
-import { echo } from '../../world/world.ts'
+import { echo, serverPool } from '../../world/world.ts'
 
 t.setTimeout(15 * 60_000)
 
@@ -50,6 +53,24 @@ t.test('the chart puts the controller into a cluster, as a pod, and VMs live by 
     const { stdout } = await cluster.kubectl(apply, { input })
     t.equal(stdout.trim().split('\n').length, known.length)
     await t.rejects(controller.helm('template', 'other', chart, '--set', 'replica=2'), /replica/)
+  })
+
+  await t.test('an operator logs in, declares a pool and makes a token, as the README says', async (t) => {
+    const home = t.testdir({ 'pool.yaml': stringify({ name: 'servers', spec: serverPool }) })
+    const mooring = createMooring(home)
+    const { enrolment } = JSON.parse(await controller.exec('enrol', '--json')) as { enrolment: string }
+    const pin = /^pin (\S+)$/m.exec(await controller.exec('pin'))?.[1] ?? ''
+    const way = ['--server', controller.operatorUrl, '--pin', pin]
+    await mooring.json('login', ...way, '--enrol', enrolment, '--name', 'second')
+    await mooring.json('pool', 'apply', '-f', join(home, 'pool.yaml'))
+    await mooring.json('token', 'create', '--pool', 'servers', '--out', join(home, 'joins'))
+    const vm = await world.prepare('z', 'servers', {
+      token: (await readFile(join(home, 'joins'), 'utf8')).trim(),
+    })
+    await vm.startApp()
+    await vm.startAgent()
+    t.equal((await vm.waitPhase('ready')).phase, 'ready')
+    t.equal(await vm.shutDown(), 0)
   })
 
   const [a, caller] = [await world.boot('a', 'servers'), await world.boot('caller', 'clients')]
@@ -97,7 +118,7 @@ t.test('the chart puts the controller into a cluster, as a pod, and VMs live by 
     t.match(after, { id, phase: 'ready' })
     t.equal(after.phaseSince, before.view.phaseSince, 'it was never anything else')
     t.equal(await entryOf(), entry)
-    t.equal((await operator.vms()).length, 2)
+    t.equal((await operator.vms()).filter(({ phase }) => phase !== 'left').length, 2)
   })
 
   await t.test('a pod that is deleted comes back, and VMs join by it', async (t) => {
@@ -116,7 +137,9 @@ t.test('the chart puts the controller into a cluster, as a pod, and VMs live by 
 
   await t.test('helm uninstall leaves the definitions, the VMs and their endpoints', async (t) => {
     await controller.helm('uninstall', release, '--wait')
-    t.equal(await kubectl('get', 'pods', '-n', namespace, '-o', 'name'), '')
+    await waitFor(async () => (await kubectl('get', 'pods', '-n', namespace, '-o', 'name')) === '', {
+      what: 'the pod to be gone',
+    })
     t.match(await kubectl('get', 'crd', '-o', 'name'), /pools\.mesh\.mooring/)
     t.match(await kubectl('get', 'vm', id), / ready /)
     t.equal(await entryOf(), entry)

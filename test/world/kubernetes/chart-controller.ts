@@ -52,10 +52,7 @@ export async function createChartController(deps: ChartControllerDeps): Promise<
     return (await mustRun(deps.helm, ['-n', namespace, ...args], { env, timeoutMs: limitMs })).stdout
   }
   const exec = (...args: readonly string[]) =>
-    inNamespace(
-      ...['exec', `deploy/${release}`, '--', 'mooring-controller', ...args],
-      ...['--config', '/etc/mooring/controller.yaml'],
-    )
+    inNamespace('exec', `deploy/${release}`, '--', 'mooring-controller', ...args)
 
   async function install(): Promise<void> {
     const file = join(dataDir, 'values.json')

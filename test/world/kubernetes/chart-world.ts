@@ -8,7 +8,7 @@ import { type ClusterIstiod, startIstiod } from '../../testbed/kubernetes/istiod
 import { type ClusterNode, startNode } from '../../testbed/kubernetes/node.ts'
 import { ensureClusterParts, ensureIstiodParts, ensureNodeParts } from '../../testbed/kubernetes/parts.ts'
 import type { Network } from '../../testbed/network/network.ts'
-import { type Progress, silentProgress } from '../../testbed/progress.ts'
+import { silentProgress } from '../../testbed/progress.ts'
 import { createMooring } from '../mooring.ts'
 import { enrol } from '../operator.ts'
 import { createWorld, type World, type WorldDeps } from '../world.ts'
@@ -16,6 +16,8 @@ import { type ChartController, createChartController, namespace } from './chart-
 import { routeService } from './service-route.ts'
 
 interface ChartParts {
+  /** Path of kubectl. */
+  kubectl: string
   cluster: Cluster
   istiod: ClusterIstiod
   node: ClusterNode
@@ -49,12 +51,12 @@ export async function createChartWorld(
       const [istiod, node, archive] = await Promise.all([
         startIstiod({ network, cluster, parts: istiodParts, mesh }),
         startNode({ network, cluster, parts: nodeParts }),
-        buildImage(network, progress),
+        buildImage(network),
         startControllers({ network, cluster, parts: nodeParts }),
       ])
       await node.importImage(archive)
       await cluster.apply([volume(await claimFolder(network))])
-      Object.assign(made, { cluster, istiod, node })
+      Object.assign(made, { kubectl: parts.kubectl, cluster, istiod, node })
       const istiodAddress = `${istiod.address}:15012`
       return { kubeconfig: cluster.kubeconfig, namespace, istiodAddress }
     },
@@ -105,16 +107,14 @@ async function addSidecar(
   if (code !== 0) throw new Error(err)
 }
 
-async function buildImage(network: Network, progress: Progress): Promise<string> {
+async function buildImage(network: Network): Promise<string> {
   const out = join(network.hostDir, 'controller-image.tar')
   const program = join(project, 'packaging/container/main.ts')
   const name = `${image.repository}:${image.tag}`
-  const step = progress.start('the controller’s image')
   await mustRun(process.execPath, [program, '--draft', '--out', out, '--name', name], {
     timeoutMs: 5 * 60_000,
     cwd: project,
   })
-  step.done()
   return out
 }
 

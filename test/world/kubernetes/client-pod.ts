@@ -23,7 +23,7 @@ export async function startClientPod(deps: ClientPodDeps): Promise<Caller> {
   const { cluster, istiod, name, serviceAccount } = deps
   const pod = podObject({
     name,
-    labels: { app: name, 'sidecar.istio.io/inject': 'true', 'istio.io/rev': istiod.revision },
+    labels: { app: name, 'sidecar.istio.io/inject': 'true' },
     serviceAccount,
     command: ['/bin/busybox', 'sleep', '2147483647'],
     hosts: [{ address: istiod.address, names: [istiod.host] }],
