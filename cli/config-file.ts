@@ -5,16 +5,18 @@ import { Value } from 'typebox/value'
 import { errorText, MooringError } from '../shared/errors.ts'
 import { writePrivateFile } from './private-file.ts'
 
-/** One controller and who one is there. `token` is a secret, and why the file is private. */
+/** One controller and who one is there. `token` is a secret, and why the file is private; or `tokenPath` says where it is. */
 export const Context = Type.Object({
   server: Type.String({ pattern: '^https://' }),
   /** PEM. */
   ca: Type.String(),
   pin: Type.Optional(Type.String()),
   operator: Type.String(),
-  token: Type.String(),
-  /** Unix milliseconds. */
-  expiresAt: Type.Integer(),
+  token: Type.Optional(Type.String()),
+  /** A file that somebody else puts new tokens into. */
+  tokenPath: Type.Optional(Type.String()),
+  /** Unix milliseconds; absent where the token does not say it. */
+  expiresAt: Type.Optional(Type.Integer()),
 })
 export type Context = Static<typeof Context>
 

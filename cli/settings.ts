@@ -48,7 +48,7 @@ export async function resolveSettings(source: SettingsSource): Promise<Settings>
       detail: `nothing says how to recognise ${server.origin}: set MOORING_CA_FILE or MOORING_PIN, or log in`,
     })
   }
-  const tokenFile = env.MOORING_TOKEN_FILE
+  const tokenFile = env.MOORING_TOKEN_FILE ?? same?.tokenPath
   const token = tokenFile === undefined ? same?.token : await readTokenFile(tokenFile)
   return {
     server,
@@ -91,7 +91,7 @@ export async function readTokenFile(file: string): Promise<Secret> {
 /** A token as text, checked for what a header can carry. */
 export function parseToken(text: string, source: string): Secret {
   const token = text.trim()
-  if (/^[\x21-\x7e]{8,4096}$/.test(token)) return new Secret(token)
+  if (/^[\x21-\x7e]{8,8192}$/.test(token)) return new Secret(token)
   throw new MooringError('CONFIG_INVALID', { detail: `${source} holds no token` })
 }
 

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { type Static, type TSchema, Type } from 'typebox'
 import { Value } from 'typebox/value'
 import { parse } from 'yaml'
+import { PoolScope, Role } from '../shared/api/operator.ts'
 import { errorText, MooringError } from '../shared/errors.ts'
 import { logLevels } from '../shared/log.ts'
 
@@ -15,6 +16,7 @@ const day = 86_400
 /** RFC 1123, as names of namespaces are. */
 const label = '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?'
 const Tree = Type.Record(Type.String({ maxLength: 128 }), Type.Unknown(), { default: {} })
+const Claim = (options = {}) => Type.String({ minLength: 1, maxLength: 256, ...options })
 const Environment = Type.Record(
   Type.String({ pattern: '^[A-Z][A-Z0-9_]{0,127}$' }),
   Type.String({ maxLength: 4096 }),
@@ -143,6 +145,43 @@ export const Config = Type.Object(
       { reconnectWindowSeconds: Count(15), resyncSeconds: Count(60), parallel: Count(32) },
       { ...shut, default: {} },
     ),
+    operators: Type.Object(
+      {
+        own: Type.Enum(['allowed', 'refused'], { default: 'allowed' }),
+        kubernetes: Type.Object(
+          {
+            audiences: Type.Array(Type.String({ minLength: 1, maxLength: 512 }), {
+              maxItems: 16,
+              default: ['mooring'],
+            }),
+          },
+          { ...shut, default: {} },
+        ),
+        oidc: Type.Object(
+          {
+            issuer: Type.String({ maxLength: 2048, pattern: '^(https://[^?#]+)?$', default: '' }),
+            audience: Type.String({ maxLength: 512, default: '' }),
+            caFile: Type.String({ maxLength: 4096, pattern: '^(/.+)?$', default: '' }),
+            nameClaim: Claim({ default: 'sub' }),
+            clockSkewSeconds: Type.Integer({ minimum: 0, maximum: 300, default: 30 }),
+            grants: Type.Array(
+              Type.Object(
+                {
+                  claim: Claim(),
+                  value: Type.String({ minLength: 1, maxLength: 512 }),
+                  role: Role,
+                  pools: PoolScope,
+                },
+                shut,
+              ),
+              { maxItems: 256, default: [] },
+            ),
+          },
+          { ...shut, default: {} },
+        ),
+      },
+      { ...shut, default: {} },
+    ),
     log: Type.Object({ level: Type.Enum(logLevels, { default: 'info' }) }, { ...shut, default: {} }),
     limits: Type.Object(
       {
@@ -204,6 +243,10 @@ export function readConfig(text: string, environment: ConfigSources['environment
   const { mode, istiod } = config.mesh
   if (mode === 'standalone' && istiod.binary === undefined) {
     throw invalid(`${from}: mesh.istiod.binary is missing`)
+  }
+  const { issuer, audience } = config.operators.oidc
+  if ((issuer === '') !== (audience === '')) {
+    throw invalid(`${from}: operators.oidc needs both issuer and audience, or neither`)
   }
   return config
 }

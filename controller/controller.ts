@@ -10,6 +10,7 @@ import type { ReadinessPart } from './api/health.ts'
 import { readTrustedKeys } from './api/trusted-keys.ts'
 import { createAudit } from './audit.ts'
 import { createAgents } from './auth/agents.ts'
+import { createOperatorAccess } from './auth/operator-access.ts'
 import { createOperatorCertificates } from './auth/operator-certificates.ts'
 import { createOperators } from './auth/operators.ts'
 import { type Config, hostAndPort } from './config.ts'
@@ -177,8 +178,14 @@ export async function createController(deps: ControllerDeps): Promise<Controller
     random,
   })
 
-  const operators = createOperators({ store, clock })
-  const certificates = createOperatorCertificates({ store, authority, trustDomain, clock })
+  const admits = config.operators.own === 'allowed'
+  const operators = createOperators({ store, clock, admits })
+  const certificates = createOperatorCertificates({ store, authority, trustDomain, clock, admits })
+  const operatorAccess = await createOperatorAccess({
+    ...{ operators, certificates, store, clock, oidc: config.operators.oidc },
+    reviews: mode.reviews,
+    log: log.child({ part: 'operators' }),
+  })
   const agents = createAgents({ store, clock, trustDomain })
   const challenges = createChallenges({ clock, key: randomBytes(32) })
   const serial = createSerial()
@@ -235,7 +242,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   const server = await createServer({
     credentials: certificate.current,
     agentCa: () => authority.trusted,
-    gate: { operators, certificates, agents, store, audit, metrics },
+    gate: { ...operatorAccess, agents, audit, metrics },
     limits: {
       failuresPerMinute: limits.failuresPerMinute,
       connections: limits.connections,
@@ -260,7 +267,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
       },
       tokens: { store, audit, clock },
       vms: { fleet, audit },
-      events: { fleet, operators, certificates, clock, most: limits.watchers, signal: stop.signal },
+      events: { fleet, ...operatorAccess, clock, most: limits.watchers, signal: stop.signal },
       audit: { audit },
       health: { readiness, metrics },
     },

@@ -3,6 +3,7 @@ import type { Clock } from '../shared/clock.ts'
 import { MooringError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import { poolRules } from './api/pool-rules.ts'
+import { createReviews } from './auth/kubernetes/reviews.ts'
 import { type Config, hostAndPort } from './config.ts'
 import type { Fleet } from './fleet/fleet.ts'
 import { withDeadline } from './join/deadline.ts'
@@ -43,6 +44,7 @@ const listedWithinMs = 60_000
 export async function createKubernetesMode(deps: KubernetesModeDeps, signal: AbortSignal): Promise<Mode> {
   const { config, clock, log, random, metrics } = deps
   const { namespaces, release } = config.mesh.kubernetes
+  const { audiences } = config.operators.kubernetes
   const opened: (() => unknown)[] = []
   const close = async () => {
     for (const end of opened.toReversed()) await end()
@@ -120,6 +122,7 @@ export async function createKubernetesMode(deps: KubernetesModeDeps, signal: Abo
         random,
       }),
       serviceNames: serviceNames(release, cluster.namespace),
+      ...(audiences.length > 0 && { reviews: createReviews({ client: cluster.store, audiences, clock }) }),
       poolRules: rules,
       poolConditions: store.poolConditions,
       trustDomain: made.facts().trustDomain,

@@ -2,6 +2,7 @@ import type { PoolCondition } from '../shared/api/operator.ts'
 import type { ReadinessPart } from './api/health.ts'
 import type { PoolRules } from './api/pool-rules.ts'
 import type { AuditSink } from './audit.ts'
+import type { Reviews } from './auth/kubernetes/reviews.ts'
 import type { Fleet } from './fleet/fleet.ts'
 import type { Mesh } from './mesh/mesh.ts'
 import type { AuthorityKeep } from './pki/authority-keep.ts'
@@ -20,6 +21,8 @@ export interface Mode {
   readonly authority: AuthorityKeep
   /** More DNS names under which the controller is reached. */
   readonly serviceNames: readonly string[]
+  /** Of the cluster, about operators who come with its tokens; absent where none do. */
+  readonly reviews?: Reviews
   readonly poolRules: PoolRules
   /** What the cluster says of a pool; absent where there is none. */
   readonly poolConditions?: (name: string) => readonly PoolCondition[]

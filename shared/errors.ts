@@ -76,7 +76,7 @@ export const errorCatalogue = {
     403,
     false,
     'This operator may not do this',
-    'Ask an administrator for the role that `detail` names.',
+    'Ask an administrator for what `detail` names: a role, or in a cluster a permission.',
   ),
   ENROLMENT_INVALID: entry(
     401,

@@ -1,15 +1,18 @@
+import path from 'node:path'
 import type { Command } from 'commander'
 import {
   type OperatorCreated,
   OperatorCreated as OperatorCreatedSchema,
-  OperatorView,
+  WhoAmI,
 } from '../../shared/api/operator.ts'
 import { operatorPaths } from '../../shared/api/wire.ts'
 import { MooringError } from '../../shared/errors.ts'
 import { Secret } from '../../shared/secret.ts'
 import { action, print } from '../action.ts'
+import type { Client } from '../client.ts'
 import { writeContext } from '../config-file.ts'
 import { renderMoment } from '../duration.ts'
+import { readKubeconfigToken } from '../kubeconfig.ts'
 import type { Session } from '../session.ts'
 import { parseServer, parseToken, readTokenFile, trustFrom } from '../settings.ts'
 
@@ -20,6 +23,9 @@ interface LoginOptions {
   readonly enrol?: string
   readonly name?: string
   readonly tokenFile?: string
+  readonly tokenPath?: string
+  readonly kubeconfig?: string
+  readonly kubeContext?: string
 }
 
 /** `mooring login` and `mooring whoami`. */
@@ -35,7 +41,16 @@ export function addLoginCommands(program: Command, session: Session): void {
       'become the first administrator with the one-time code; - reads it from standard input',
     )
     .option('--name <name>', 'with --enrol: the name to have')
-    .option('--token-file <file>', 'an operator token; - reads it from standard input')
+    .option(
+      '--token-file <file>',
+      'a token: of an operator, of your OpenID Connect issuer, or of the cluster; - reads it from standard input',
+    )
+    .option(
+      '--token-path <file>',
+      "the same, but the path is remembered: for tokens that somebody renews, as a pod's service account",
+    )
+    .option('--kubeconfig <file>', 'the token of a kubeconfig; it must be for this controller')
+    .option('--kube-context <name>', 'with --kubeconfig: another context than its current one')
   action<LoginOptions>(login, async (_, options) => {
     const server = parseServer(options.server)
     const trust = await trustFrom(options.ca, options.pin)
@@ -47,17 +62,16 @@ export function addLoginCommands(program: Command, session: Session): void {
     }
     const credential = await readCredential(session, options)
     const bare = await session.connect(server, trust)
-    const token =
-      'code' in credential ? new Secret((await enrol(bare.client, credential)).token) : credential.token
+    const token = await tokenOf(credential, bare.client)
     const { client, ca } = await session.connect(server, { ca: bare.ca }, token)
-    const me = await client.call('GET', '/v1/whoami', OperatorView)
+    const me = await client.call('GET', '/v1/whoami', WhoAmI)
     await writeContext(session.configFile, options.context ?? 'default', {
       server: server.origin,
       ca,
       ...(options.pin === undefined ? {} : { pin: options.pin }),
       operator: me.name,
-      token: token.reveal(),
-      expiresAt: me.expiresAt,
+      ...('path' in credential ? { tokenPath: credential.path } : { token: token.reveal() }),
+      ...(me.expiresAt !== undefined && { expiresAt: me.expiresAt }),
     })
     print(session, options, me, () => [`Logged in to ${server.origin} as ${describe(me, session)}.`])
   })
@@ -65,38 +79,54 @@ export function addLoginCommands(program: Command, session: Session): void {
   const whoami = program.command('whoami').description('who the controller takes you for')
   action(whoami, async (_, options) => {
     const client = await session.client(options.context)
-    const me = await client.call('GET', '/v1/whoami', OperatorView)
+    const me = await client.call('GET', '/v1/whoami', WhoAmI)
     print(session, options, me, () => [describe(me, session)])
   })
 }
 
-type Credential = { readonly code: string; readonly name: string } | { readonly token: Secret }
+type Credential =
+  | { readonly code: string; readonly name: string }
+  | { readonly token: Secret }
+  /** Absolute. */
+  | { readonly path: string }
 
 async function readCredential(session: Session, options: LoginOptions): Promise<Credential> {
-  if ((options.enrol === undefined) === (options.tokenFile === undefined)) {
+  const { enrol, tokenFile, tokenPath, kubeconfig } = options
+  if ([enrol, tokenFile, tokenPath, kubeconfig].filter((given) => given !== undefined).length !== 1) {
     throw new MooringError('CONFIG_INVALID', {
-      detail: 'say either --enrol CODE --name NAME or --token-file FILE',
+      detail:
+        'say one of --enrol CODE --name NAME, --token-file FILE, --token-path FILE and --kubeconfig FILE',
     })
   }
-  if (options.enrol !== undefined) {
+  if (kubeconfig !== undefined) return readKubeconfigToken(kubeconfig, options.kubeContext)
+  if (tokenPath !== undefined) return { path: path.resolve(tokenPath) }
+  if (enrol !== undefined) {
     if (options.name === undefined)
       throw new MooringError('CONFIG_INVALID', { detail: '--enrol needs --name NAME' })
-    const code = options.enrol === '-' ? (await session.terminal.readAll()).trim() : options.enrol
+    const code = enrol === '-' ? (await session.terminal.readAll()).trim() : enrol
     return { code, name: options.name }
   }
-  const file = options.tokenFile ?? ''
+  const file = tokenFile ?? ''
   const fromInput = async () => parseToken(await session.terminal.readAll(), 'standard input')
   return { token: file === '-' ? await fromInput() : await readTokenFile(file) }
 }
 
+async function tokenOf(credential: Credential, client: Client): Promise<Secret> {
+  if ('token' in credential) return credential.token
+  if ('path' in credential) return readTokenFile(credential.path)
+  return new Secret((await enrol(client, credential)).token)
+}
+
 async function enrol(
-  client: Awaited<ReturnType<Session['connect']>>['client'],
+  client: Client,
   body: { readonly code: string; readonly name: string },
 ): Promise<OperatorCreated> {
   return await client.call('POST', operatorPaths.enrol, OperatorCreatedSchema, { body })
 }
 
-function describe(me: OperatorView, session: Session): string {
-  const pools = me.pools.includes('*') ? 'all pools' : `pools ${me.pools.join(', ')}`
-  return `${me.name} (${me.role} of ${pools}), expires ${renderMoment(me.expiresAt, session.clock.now())}`
+function describe({ name, role, pools, expiresAt }: WhoAmI, session: Session): string {
+  const where = pools === undefined || pools.includes('*') ? 'all pools' : `pools ${pools.join(', ')}`
+  const may = role === undefined ? 'as the cluster allows' : `${role} of ${where}`
+  const end = expiresAt === undefined ? '' : `, expires ${renderMoment(expiresAt, session.clock.now())}`
+  return `${name} (${may})${end}`
 }

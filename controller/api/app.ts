@@ -9,7 +9,7 @@ import type { Role } from '../../shared/api/operator.ts'
 import { Name } from '../../shared/api/wire.ts'
 import { MooringError } from '../../shared/errors.ts'
 import type { Audit, AuditEntry } from '../audit.ts'
-import type { Access, PoolRule, Principal } from '../auth/policy.ts'
+import type { Access, OperatorAccess, PoolRule, Principal } from '../auth/policy.ts'
 
 /** The HTTPS server that routes are put into. */
 export type App = FastifyInstance<
@@ -24,7 +24,7 @@ export const anyone: Access = { by: 'anyone' }
 export const agentOnly: Access = { by: 'agent' }
 
 /** The rule of an operators' route. */
-export function operator(role: Role, pool: PoolRule): Access {
+export function operator(role: Role, pool: PoolRule): OperatorAccess {
   return { by: 'operator', role, pool }
 }
 

@@ -2,9 +2,9 @@ import type { ServerResponse } from 'node:http'
 import { operatorPaths } from '../../shared/api/wire.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { MooringError } from '../../shared/errors.ts'
-import { operatorOf } from '../auth/gate.ts'
-import type { OperatorCertificates } from '../auth/operator-certificates.ts'
-import type { Operators } from '../auth/operators.ts'
+import type { Authenticator } from '../auth/authenticator.ts'
+import type { Authorizer } from '../auth/authorizer.ts'
+import { judgedAgain } from '../auth/gate.ts'
 import { covers, type Principal } from '../auth/policy.ts'
 import type { Fleet, FleetEvent } from '../fleet/fleet.ts'
 import { type App, operator, PoolQuery, principalOf } from './app.ts'
@@ -12,8 +12,8 @@ import { securityHeaders } from './headers.ts'
 
 export interface EventRoutesDeps {
   readonly fleet: Pick<Fleet, 'views' | 'subscribe'>
-  readonly operators: Operators
-  readonly certificates: Pick<OperatorCertificates, 'authenticate'>
+  readonly authenticator: Authenticator
+  readonly authorizer: Authorizer<Principal>
   readonly clock: Clock
   /** How many may watch at a time. */
   readonly most: number
@@ -28,12 +28,13 @@ const mostUnsent = 8 * 1024 * 1024
 /** All VMs as they are, then every change: server-sent events (WHATWG HTML, 9.2). */
 export function eventRoutes(app: App, deps: EventRoutesDeps): void {
   const { fleet, clock, most, signal } = deps
+  const access = operator('viewer', 'listed')
   let watchers = 0
 
   async function watch(
     response: ServerResponse,
     isWanted: (pool: string) => boolean,
-    still: () => Promise<unknown>,
+    still: () => Promise<boolean>,
   ) {
     const end = new AbortController()
     const stop = () => end.abort()
@@ -62,8 +63,8 @@ export function eventRoutes(app: App, deps: EventRoutesDeps): void {
       early = undefined
       for (;;) {
         await clock.sleep(commentMs, end.signal)
-        // A token or certificate that ended, or was taken away, ends what it opened.
-        if ((await still()) === undefined) return
+        // A credential or permission that ended, or was taken away, ends what it opened.
+        if (!(await still())) return
         write(': still here\n\n')
       }
     } catch (error) {
@@ -78,7 +79,7 @@ export function eventRoutes(app: App, deps: EventRoutesDeps): void {
   app.route({
     method: 'GET',
     url: operatorPaths.events,
-    config: { access: operator('viewer', 'listed') },
+    config: { access },
     schema: {
       summary: 'All VMs, then each change, as server-sent events',
       tags: ['vms'],
@@ -104,7 +105,11 @@ export function eventRoutes(app: App, deps: EventRoutesDeps): void {
         await watch(
           reply.raw,
           (of) => covers(principal, of) && (pool ?? of) === of,
-          () => operatorOf(request, deps),
+          async () => {
+            // Who may see other pools by now, or cannot be judged, comes back and is told all anew.
+            const now = await judgedAgain(request, access, deps).catch(() => undefined)
+            return now !== undefined && String(now.pools) === String(principal.pools)
+          },
         )
       } finally {
         watchers -= 1

@@ -6,13 +6,14 @@ import {
   OperatorCreate,
   OperatorCreated,
   OperatorView,
+  WhoAmI,
 } from '../../shared/api/operator.ts'
 import { limits, operatorPaths } from '../../shared/api/wire.ts'
 import { isMooringError } from '../../shared/errors.ts'
 import type { Audit } from '../audit.ts'
 import type { OperatorCertificates } from '../auth/operator-certificates.ts'
 import type { Operators } from '../auth/operators.ts'
-import type { Principal } from '../auth/policy.ts'
+import type { Principal, RolePrincipal } from '../auth/policy.ts'
 import { type App, anyone, audited, NameParams, NoContent, operator, principalOf } from './app.ts'
 
 export interface OperatorRoutesDeps {
@@ -56,8 +57,8 @@ export function operatorRoutes(app: App, deps: OperatorRoutesDeps): void {
     method: 'GET',
     url: '/v1/whoami',
     config: { access: operator('viewer', 'none') },
-    schema: { summary: 'Whose token this is', tags: ['operators'], response: { 200: OperatorView } },
-    handler: async (request) => view(principalOf(request)),
+    schema: { summary: 'Who one is', tags: ['operators'], response: { 200: WhoAmI } },
+    handler: async (request) => self(principalOf(request)),
   })
   app.route({
     method: 'GET',
@@ -143,6 +144,14 @@ export function operatorRoutes(app: App, deps: OperatorRoutesDeps): void {
   })
 }
 
-function view({ name, role, pools, createdAt, expiresAt }: Principal) {
+function view({ name, role, pools, createdAt = 0, expiresAt }: RolePrincipal) {
   return { name, role, pools: [...pools], createdAt, expiresAt }
+}
+
+function self(principal: Principal): WhoAmI {
+  const { by, name, expiresAt } = principal
+  const end = { ...(expiresAt !== undefined && { expiresAt }) }
+  if (principal.by === 'kubernetes') return { name, by, groups: [...principal.user.groups], ...end }
+  const { role, pools, createdAt } = principal
+  return { name, by, role, pools: [...pools], ...end, ...(createdAt !== undefined && { createdAt }) }
 }

@@ -8,7 +8,7 @@ export function newSecret(kind: keyof typeof secretPrefixes): string {
   return `${secretPrefixes[kind]}${randomBytes(32).toString('base64url')}`
 }
 
-/** The credential of an `Authorization: Bearer` header (RFC 6750). */
+/** The credential of an `Authorization: Bearer` header (RFC 6750); tokens with many groups are long. */
 export function bearerOf(authorization: string | undefined): string | undefined {
-  return /^Bearer +([A-Za-z0-9._~+/=-]{1,512}) *$/i.exec(authorization ?? '')?.[1]
+  return /^Bearer +([A-Za-z0-9._~+/=-]{1,8192}) *$/i.exec(authorization ?? '')?.[1]
 }

@@ -3,12 +3,10 @@ import type { FastifyRequest } from 'fastify'
 import { isMooringError, MooringError } from '../../shared/errors.ts'
 import type { Audit } from '../audit.ts'
 import type { Metrics } from '../metrics.ts'
-import type { ResourceStore } from '../store/resource-store.ts'
 import type { AgentPeer, Agents } from './agents.ts'
-import { bearerOf } from './bearer.ts'
-import type { OperatorCertificates } from './operator-certificates.ts'
-import type { Operators } from './operators.ts'
-import { type Access, judgePool, judgeRole, type PoolRule, type Principal, type Verdict } from './policy.ts'
+import type { Authenticator } from './authenticator.ts'
+import type { Authorizer, Requested } from './authorizer.ts'
+import type { Access, OperatorAccess, Principal, Verdict } from './policy.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -22,10 +20,9 @@ declare module 'fastify' {
 }
 
 export interface GateDeps {
-  readonly operators: Operators
-  readonly certificates: Pick<OperatorCertificates, 'authenticate'>
+  readonly authenticator: Authenticator
+  readonly authorizer: Authorizer<Principal>
   readonly agents: Agents
-  readonly store: ResourceStore
   readonly audit: Audit
   readonly metrics: Metrics
   /** Counts a failed attempt of this source; throws `RATE_LIMITED` when there were too many. */
@@ -40,23 +37,8 @@ export interface Gate {
   cover(request: FastifyRequest): Promise<void>
 }
 
-/** The operator of a request: by its token, or, without an `Authorization` header, by its client certificate. */
-export async function operatorOf(
-  { headers, raw }: Pick<FastifyRequest, 'headers' | 'raw'>,
-  { operators, certificates }: Pick<GateDeps, 'operators' | 'certificates'>,
-): Promise<Principal | undefined> {
-  if (headers.authorization !== undefined) {
-    const token = bearerOf(headers.authorization)
-    return token === undefined ? undefined : operators.authenticate(token)
-  }
-  // A browser shows its certificate for whatever page asks it to.
-  const { origin, host } = headers
-  if (origin !== undefined && origin !== `https://${host}`) return undefined
-  return certificates.authenticate(raw.socket as TLSSocket)
-}
-
 export function createGate(deps: GateDeps): Gate {
-  const { agents, store, audit, metrics, failed } = deps
+  const { authenticator, authorizer, agents, audit, metrics, failed } = deps
 
   async function admitAgent(request: FastifyRequest): Promise<void> {
     try {
@@ -67,15 +49,26 @@ export function createGate(deps: GateDeps): Gate {
     }
   }
 
-  async function admitOperator(request: FastifyRequest, access: Extract<Access, { by: 'operator' }>) {
-    const principal = await operatorOf(request, deps)
-    if (principal === undefined) await failed(request)
-    request.principal = principal ?? null
-    await enforce(request, judgeRole(access, principal))
+  async function admitOperator(request: FastifyRequest, access: OperatorAccess): Promise<void> {
+    const principal = await authenticator.principalOf(request).catch(async (error: unknown) => {
+      if (isMooringError(error, 'UNAUTHENTICATED')) await failed(request)
+      throw error
+    })
+    if (principal === undefined) {
+      await failed(request)
+      return enforce(request, { allowed: false, code: 'UNAUTHENTICATED' })
+    }
+    request.principal = principal
+    await enforce(request, await authorizer.early(principal, requestedBy(request, access)))
   }
 
   async function enforce(request: FastifyRequest, verdict: Verdict): Promise<void> {
-    if (verdict.allowed) return
+    if (verdict.allowed) {
+      if (request.principal !== null && verdict.pools !== undefined) {
+        request.principal = { ...request.principal, pools: verdict.pools }
+      }
+      return
+    }
     const { code, detail } = verdict
     metrics.count('mooring_operator_denied_total', { code })
     // Strangers do not fill the audit: only who has a name is written down.
@@ -93,22 +86,6 @@ export function createGate(deps: GateDeps): Gate {
     throw new MooringError(code, detail === undefined ? {} : { detail })
   }
 
-  async function poolOf(rule: PoolRule, request: FastifyRequest): Promise<string | undefined> {
-    const { name, id } = request.params as { name?: string; id?: string }
-    switch (rule) {
-      case 'path':
-        return name
-      case 'body':
-        return (request.body as { pool?: string }).pool
-      case 'vm':
-        return (await store.get('vm', id ?? ''))?.value.pool
-      case 'token':
-        return (await store.get('token', id ?? ''))?.value.pool
-      default:
-        return undefined
-    }
-  }
-
   return {
     async admit(request) {
       const { access } = request.routeOptions.config
@@ -120,8 +97,33 @@ export function createGate(deps: GateDeps): Gate {
     async cover(request) {
       const { access } = request.routeOptions.config
       if (access?.by !== 'operator' || request.principal === null) return
-      const pool = await poolOf(access.pool, request)
-      await enforce(request, judgePool(access.pool, request.principal, pool))
+      await enforce(request, await authorizer.whole(request.principal, requestedBy(request, access)))
     },
   }
+}
+
+/** The operator of a request that is under way for some time, with what it may see by now; undefined if it no longer may. */
+export async function judgedAgain(
+  request: FastifyRequest,
+  access: OperatorAccess,
+  { authenticator, authorizer }: Pick<GateDeps, 'authenticator' | 'authorizer'>,
+): Promise<Principal | undefined> {
+  const principal = await authenticator.principalOf(request)
+  if (principal === undefined) return undefined
+  const requested = requestedBy(request, access)
+  for (const judge of [authorizer.early, authorizer.whole]) {
+    const verdict = await judge(principal, requested)
+    if (!verdict.allowed) return undefined
+    if (verdict.pools !== undefined) return { ...principal, pools: verdict.pools }
+  }
+  return principal
+}
+
+/** What a request says of what it wants. */
+function requestedBy(
+  request: Pick<FastifyRequest, 'routeOptions' | 'method' | 'params' | 'query' | 'body'>,
+  access: OperatorAccess,
+): Requested {
+  const { method, params, query, body } = request
+  return { route: `${method} ${request.routeOptions.url ?? ''}`, access, params, query, body }
 }

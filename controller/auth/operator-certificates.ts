@@ -7,19 +7,22 @@ import type { Authority } from '../pki/authority.ts'
 import { operatorOfSubjectAltName, operatorUri } from '../pki/operator-identity.ts'
 import { makeClientKey, pkcs12 } from '../pki/pkcs12.ts'
 import type { ResourceStore } from '../store/resource-store.ts'
-import type { Principal } from './policy.ts'
+import { ownRefused } from './operators.ts'
+import type { RolePrincipal } from './policy.ts'
 
 export interface OperatorCertificatesDeps {
   readonly store: ResourceStore
   readonly authority: Pick<Authority, 'signOperator'>
   readonly trustDomain: string
   readonly clock: Clock
+  /** Whether operators of the controller's own are let in. @defaultValue true */
+  readonly admits?: boolean
 }
 
 /** Client certificates of operators, beside their tokens and with the same grant; each has one at most. */
 export interface OperatorCertificates {
   /** The operator whose certificate the connection showed; undefined without a valid one. */
-  authenticate(socket: TLSSocket): Promise<Principal | undefined>
+  authenticate(socket: TLSSocket): Promise<RolePrincipal | undefined>
   /** A new key and certificate; the one before is void. Throws `NOT_FOUND`. */
   issue(name: string, request: OperatorCertificateRequest): Promise<OperatorCertificate>
   /** Makes the certificate void. Throws `NOT_FOUND`. */
@@ -27,7 +30,7 @@ export interface OperatorCertificates {
 }
 
 export function createOperatorCertificates(deps: OperatorCertificatesDeps): OperatorCertificates {
-  const { store, authority, trustDomain, clock } = deps
+  const { store, authority, trustDomain, clock, admits = true } = deps
 
   async function operator(name: string) {
     const stored = await store.get('operator', name)
@@ -39,6 +42,7 @@ export function createOperatorCertificates(deps: OperatorCertificatesDeps): Oper
 
   return {
     async authenticate(socket) {
+      if (!admits) return undefined
       // Judged by the handshake against the controller's own authority alone.
       if (socket.authorized !== true) return undefined
       const certificate = socket.getPeerX509Certificate()
@@ -54,9 +58,10 @@ export function createOperatorCertificates(deps: OperatorCertificatesDeps): Oper
       const expiresAt = Math.min(value.expiresAt, value.certificate.expiresAt)
       if (expiresAt <= clock.now()) return undefined
       const { role, pools, createdAt } = value
-      return { name, role, pools, createdAt, expiresAt }
+      return { by: 'mooring', name, role, pools, createdAt, expiresAt }
     },
     async issue(name, { password, ttlSeconds }) {
+      if (!admits) throw new MooringError('FORBIDDEN', { detail: ownRefused })
       const stored = await operator(name)
       const wanted = ttlSeconds === undefined ? stored.value.expiresAt : clock.now() + ttlSeconds * 1000
       // The grant ends as a whole. Certificates know no parts of a second.

@@ -4,19 +4,21 @@ import { isMooringError, MooringError } from '../../shared/errors.ts'
 import type { OperatorRecord } from '../store/records.ts'
 import type { ResourceStore, Stored, Write } from '../store/resource-store.ts'
 import { newSecret } from './bearer.ts'
-import type { Principal } from './policy.ts'
+import type { RolePrincipal } from './policy.ts'
 import { sameHash, secretHash } from './secret-hash.ts'
 
 export interface OperatorsDeps {
   readonly store: ResourceStore
   readonly clock: Clock
+  /** Whether operators of the controller's own are let in; others may come by a cluster or an issuer. @defaultValue true */
+  readonly admits?: boolean
 }
 
 /** People and programs that may use the interface, each with one expiring token. */
 export interface Operators {
-  authenticate(token: string): Promise<Principal | undefined>
-  list(): Promise<readonly Principal[]>
-  /** Throws `CONFLICT` when the name is taken. */
+  authenticate(token: string): Promise<RolePrincipal | undefined>
+  list(): Promise<readonly RolePrincipal[]>
+  /** Throws `CONFLICT` when the name is taken, and `FORBIDDEN` where none of its own are let in. */
   create(request: OperatorCreate): Promise<OperatorCreated>
   /** Throws `NOT_FOUND`. */
   remove(name: string): Promise<void>
@@ -28,12 +30,19 @@ export interface Operators {
   needEnrolment(): Promise<boolean>
 }
 
+/** What is said where the configuration lets none of the controller's own operators in. */
+export const ownRefused = 'operators.own is refused: operators come by the cluster or by their issuer'
+
 const enrolmentName = 'administrator'
 const enrolmentMs = 3_600_000
 const defaultTtlSeconds = 90 * 86_400
 
 export function createOperators(deps: OperatorsDeps): Operators {
-  const { store, clock } = deps
+  const { store, clock, admits = true } = deps
+
+  function refuseOwn(): void {
+    if (!admits) throw new MooringError('FORBIDDEN', { detail: ownRefused })
+  }
 
   async function make(
     request: OperatorCreate,
@@ -57,8 +66,9 @@ export function createOperators(deps: OperatorsDeps): Operators {
 
   return {
     async authenticate(token) {
+      if (!admits) return undefined
       const hash = secretHash(token)
-      let found: Principal | undefined
+      let found: RolePrincipal | undefined
       // All are compared, so that the time tells nothing about which one it was.
       for (const operator of await store.list('operator')) {
         if (sameHash(operator.value.hash, hash)) found = principalOf(operator)
@@ -69,6 +79,7 @@ export function createOperators(deps: OperatorsDeps): Operators {
       return (await store.list('operator')).map(principalOf)
     },
     async create(request) {
+      refuseOwn()
       const old = await store.get('operator', request.name)
       if (old !== undefined && clock.now() < old.value.expiresAt) {
         throw new MooringError('CONFLICT', { detail: `there is an operator ${request.name} already` })
@@ -81,6 +92,7 @@ export function createOperators(deps: OperatorsDeps): Operators {
       await store.commit([{ remove: 'operator', name, version: old.version }])
     },
     async enrol(code, name) {
+      refuseOwn()
       const stored = await store.get('enrolment', enrolmentName)
       const matches = sameHash(stored?.value.hash ?? '0'.repeat(64), secretHash(code))
       if (stored === undefined || !matches || clock.now() >= stored.value.expiresAt) {
@@ -102,6 +114,7 @@ export function createOperators(deps: OperatorsDeps): Operators {
       }
     },
     async newEnrolment() {
+      refuseOwn()
       const code = newSecret('enrolment')
       const now = clock.now()
       const old = await store.get('enrolment', enrolmentName)
@@ -112,6 +125,7 @@ export function createOperators(deps: OperatorsDeps): Operators {
       return { code, expiresAt: value.expiresAt }
     },
     async needEnrolment() {
+      if (!admits) return false
       const now = clock.now()
       const operators = await store.list('operator')
       return !operators.some(({ value }) => value.role === 'admin' && now < value.expiresAt)
@@ -119,7 +133,7 @@ export function createOperators(deps: OperatorsDeps): Operators {
   }
 }
 
-function principalOf({ name, value }: Stored<'operator'>): Principal {
+function principalOf({ name, value }: Stored<'operator'>): RolePrincipal {
   const { role, pools, createdAt, expiresAt } = value
-  return { name, role, pools, createdAt, expiresAt }
+  return { by: 'mooring', name, role, pools, createdAt, expiresAt }
 }

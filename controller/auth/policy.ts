@@ -11,33 +11,60 @@ import type { ErrorCode } from '../../shared/errors.ts'
  */
 export type PoolRule = 'none' | 'all' | 'listed' | 'path' | 'body' | 'vm' | 'token'
 
-/** Who may call a route. Every route has one; a route without it does not start. */
-export type Access =
-  | { readonly by: 'anyone' }
-  | { readonly by: 'agent' }
-  | { readonly by: 'operator'; readonly role: Role; readonly pool: PoolRule }
+/** Who may call an operators' route. */
+export interface OperatorAccess {
+  readonly by: 'operator'
+  readonly role: Role
+  readonly pool: PoolRule
+}
 
-/** An operator whose credential was accepted. */
-export interface Principal {
+/** Who may call a route. Every route has one; a route without it does not start. */
+export type Access = { readonly by: 'anyone' } | { readonly by: 'agent' } | OperatorAccess
+
+/** An operator whose role and pools the controller knows: by a record of its own, or by the claims of a token. */
+export interface RolePrincipal {
+  readonly by: 'mooring' | 'oidc'
+  /** `ada`, `oidc:ada@example.com`: records of the controller's own have no colon in their names. */
   readonly name: string
   readonly role: Role
   readonly pools: readonly string[]
-  readonly createdAt: number
+  /** Absent where nobody made a record. */
+  readonly createdAt?: number
   readonly expiresAt: number
 }
 
+/** A user of the cluster (authentication.k8s.io/v1, UserInfo). */
+export interface ClusterUser {
+  readonly username: string
+  readonly uid: string
+  readonly groups: readonly string[]
+  readonly extra: Readonly<Record<string, readonly string[]>>
+}
+
+/** A user of the cluster; the cluster is asked about each request. */
+export interface ClusterPrincipal {
+  readonly by: 'kubernetes'
+  /** `kubernetes:` and the user name. */
+  readonly name: string
+  readonly user: ClusterUser
+  /** What the request that is under way may be about; nothing as long as it was not judged. */
+  readonly pools: readonly string[]
+  /** Absent where the token does not say it. */
+  readonly expiresAt?: number
+}
+
+/** An operator whose credential was accepted. */
+export type Principal = RolePrincipal | ClusterPrincipal
+
 export type Verdict =
-  | { readonly allowed: true }
+  /** `pools`: what the answer may be about, where that was found out only now. */
+  | { readonly allowed: true; readonly pools?: readonly string[] }
   | { readonly allowed: false; readonly code: ErrorCode; readonly detail?: string }
 
 const yes: Verdict = { allowed: true }
 
 /** Whether the operator's role is enough, before anything of the request is read. */
-export function judgeRole(
-  access: Extract<Access, { by: 'operator' }>,
-  principal: Principal | undefined,
-): Verdict {
-  if (principal === undefined) return { allowed: false, code: 'UNAUTHENTICATED' }
+export function judgeRole(access: OperatorAccess, principal: RolePrincipal): Verdict {
   if (roles.indexOf(principal.role) < roles.indexOf(access.role)) {
     return { allowed: false, code: 'FORBIDDEN', detail: `it needs the role ${access.role}` }
   }
@@ -51,7 +78,7 @@ export function judgeRole(
  * Whether the operator's grant covers the pool. What is found by an id answers as if it were not there: ids
  * of other pools are nobody's business.
  */
-export function judgePool(rule: PoolRule, principal: Principal, pool: string | undefined): Verdict {
+export function judgePool(rule: PoolRule, principal: RolePrincipal, pool: string | undefined): Verdict {
   if (rule === 'none' || rule === 'all' || rule === 'listed') return yes
   if (pool !== undefined && covers(principal, pool)) return yes
   if (rule === 'vm' || rule === 'token') return { allowed: false, code: 'NOT_FOUND' }

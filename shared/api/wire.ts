@@ -63,7 +63,7 @@ export const Seconds = (minimum: number, maximum: number) => Type.Number({ minim
  * Every path of the operators' side; all need `Authorization: Bearer` but `enrol`. Errors are problem+json.
  *
  *   POST   /v1/enrol                  Enrol → OperatorCreated          (no credential; one-time code)
- *   GET    /v1/whoami                 → OperatorView
+ *   GET    /v1/whoami                 → WhoAmI
  *   GET    /v1/operators              → OperatorView[]                 admin
  *   POST   /v1/operators              OperatorCreate → OperatorCreated admin
  *   DELETE /v1/operators/:name        → 204                            admin

@@ -1,18 +1,5 @@
+import type { Permission } from '../../kubernetes/permission.ts'
 import { revisionSuffix } from './mesh-facts.ts'
-
-/**
- * One thing the mesh adapter does in a cluster. `where`: in every namespace that has pools, in istiod's, in the one
- * whose policies hold for the whole mesh, or on an object without a namespace.
- */
-export interface Permission {
-  readonly where: 'pools' | 'istio' | 'root' | 'cluster'
-  readonly apiGroup: string
-  readonly resource: string
-  readonly verbs: readonly string[]
-  /** Only these objects. */
-  readonly names?: readonly string[]
-  readonly why: string
-}
 
 const written = ['get', 'list', 'watch', 'create', 'patch', 'delete'] as const
 

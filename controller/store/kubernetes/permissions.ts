@@ -1,18 +1,10 @@
+import type { Permission } from '../../kubernetes/permission.ts'
 import { pools, secrets, virtualMachines } from './resources.ts'
-
-/** One thing the store does in a cluster. `where`: in all namespaces, or in the controller's own. */
-export interface StorePermission {
-  readonly where: 'all' | 'own'
-  readonly apiGroup: string
-  readonly resource: string
-  readonly verbs: readonly string[]
-  readonly why: string
-}
 
 const written = ['get', 'list', 'watch', 'create', 'update', 'delete'] as const
 
 /** Everything that the store may have to do, verb by verb; the chart's roles and their test are made from it. */
-export const storePermissions: readonly StorePermission[] = [
+export const storePermissions: readonly Permission[] = [
   permission(pools, 'pools', written, 'pools as operators make them, by kubectl or by the controller'),
   permission(
     pools,
@@ -38,6 +30,6 @@ function permission(
   resource: string,
   verbs: readonly string[],
   why: string,
-): StorePermission {
-  return { where: 'all', apiGroup: group, resource, verbs, why }
+): Permission {
+  return { where: 'pools', apiGroup: group, resource, verbs, why }
 }

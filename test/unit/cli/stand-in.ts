@@ -23,6 +23,7 @@ import {
   TokenView,
   VmExplanation,
   VmView,
+  WhoAmI,
 } from '../../../shared/api/operator.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { type ErrorCode, MooringError } from '../../../shared/errors.ts'
@@ -61,7 +62,7 @@ interface Contract {
 /** The routes of `shared/api/wire.ts`. */
 const contracts: readonly Contract[] = [
   { route: /^POST \/v1\/enrol$/, body: Enrol, answer: OperatorCreated },
-  { route: /^GET \/v1\/whoami$/, answer: OperatorView },
+  { route: /^GET \/v1\/whoami$/, answer: WhoAmI },
   { route: /^GET \/v1\/operators$/, answer: Type.Array(OperatorView) },
   { route: /^POST \/v1\/operators$/, body: OperatorCreate, answer: OperatorCreated, status: 201 },
   { route: /^DELETE \/v1\/operators\/[^/]+$/ },

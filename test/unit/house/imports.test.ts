@@ -20,7 +20,7 @@ const importers: Record<string, readonly string[]> = {
   '@peculiar/x509': ['controller/pki/', 'agent/join/'],
   commander: ['cli/', 'agent/cli.ts', 'controller/cli.ts'],
   fastify: ['controller/server.ts', 'controller/api/', 'controller/auth/'],
-  jose: ['controller/mesh/standalone/'],
+  jose: ['controller/auth/oidc/', 'controller/mesh/standalone/'],
   'node-forge': ['controller/pki/'],
   'prom-client': ['controller/metrics.ts'],
   'reflect-metadata': ['controller/pki/', 'agent/join/'],

@@ -90,7 +90,7 @@ t.test('a login that fails changes nothing', async (t) => {
     [[...trust, '--ca', standIn.caFile, ...enrol], 3, /error ENROLMENT_INVALID/],
     [[...trust, '--pin', `sha256:${'0'.repeat(64)}`, ...enrol], 4, /error CONTROLLER_UNTRUSTED/],
     [[...trust, ...enrol], 2, /--ca FILE or --pin/],
-    [[...trust, '--ca', standIn.caFile], 2, /either --enrol/],
+    [[...trust, '--ca', standIn.caFile], 2, /say one of --enrol/],
     [[...trust, '--ca', standIn.caFile, '--enrol', code], 2, /needs --name/],
     [['login', '--server', 'http://c', '--ca', standIn.caFile, ...enrol], 2, /no controller's address/],
     [
@@ -106,4 +106,39 @@ t.test('a login that fails changes nothing', async (t) => {
   }
   await t.rejects(stat(path.join(line.home, '.config/mooring/config.json')), { code: 'ENOENT' })
   t.equal(standIn.seen.length, 1, 'only the first was sent')
+})
+
+t.test('a token that somebody renews is read anew each time, and not remembered', async (t) => {
+  const standIn = await createStandIn(t)
+  const account = {
+    name: 'kubernetes:system:serviceaccount:ops:deployer',
+    by: 'kubernetes',
+    groups: ['system:serviceaccounts'],
+  }
+  standIn.on('GET /v1/whoami', () => account)
+  const line = createCommandLine(t)
+  const trust = ['login', '--server', standIn.url, '--ca', standIn.caFile]
+  const file = path.join(t.testdirName, 'token')
+  await writeFile(file, 'first-token\n')
+  const login = await line.run(...trust, '--token-path', file)
+  t.match(
+    login.out,
+    /as kubernetes:system:serviceaccount:ops:deployer \(as the cluster allows\)\.$/m,
+    login.err,
+  )
+  t.notMatch(await readFile(path.join(line.home, '.config/mooring/config.json'), 'utf8'), 'first-token')
+  await writeFile(file, 'second-token\n')
+  t.equal((await line.run('whoami')).code, 0)
+  t.same(
+    standIn.seen.map(({ authorization }) => authorization),
+    ['Bearer first-token', 'Bearer second-token'],
+  )
+  const config = path.join(t.testdirName, 'kubeconfig')
+  const user = { name: 'me', user: { token: 'third-token' } }
+  const context = { name: 'here', context: { user: 'me' } }
+  await writeFile(config, JSON.stringify({ users: [user], contexts: [context] }))
+  t.equal((await line.run(...trust, '--kubeconfig', config, '--kube-context', 'here')).code, 0)
+  t.equal(standIn.seen.at(-1)?.authorization, 'Bearer third-token')
+  const both = await line.run(...trust, '--kubeconfig', config, '--token-path', file)
+  t.match(both, { code: 2, err: /say one of/ })
 })

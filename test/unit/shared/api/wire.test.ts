@@ -32,6 +32,7 @@ import {
   TokenView,
   VmExplanation,
   VmView,
+  WhoAmI,
 } from '../../../../shared/api/operator.ts'
 import { AgentStatus, Down, Up } from '../../../../shared/api/stream.ts'
 import { Address, Cidr, compatibleWire, Name, paths, wireVersion } from '../../../../shared/api/wire.ts'
@@ -60,6 +61,7 @@ const open = {
   TokenView,
   OperatorCreated,
   OperatorView,
+  WhoAmI,
   AuditRecord,
 }
 
