@@ -33,6 +33,8 @@ export function valuesSchema(): Schema {
       mesh: closed({
         istioNamespace: optional(kubernetes.istioNamespace),
         revision: optional(kubernetes.revision),
+        revisions: { type: 'array', items: optional(kubernetes.revision) },
+        rootNamespace: optional(kubernetes.namespace),
         istiodAddress: optional(kubernetes.istiodAddress),
         namespaces: optional(kubernetes.namespaces),
       }),
