@@ -39,7 +39,8 @@ export function valuesSchema(): Schema {
         namespaces: optional(kubernetes.namespaces),
       }),
       config: optional(Config),
-      replicas: count(0, 100),
+      // One at a time: each would do all of the work.
+      replicas: count(0, 1),
       image: closed({
         repository: { type: 'string', minLength: 1 },
         tag: text,
@@ -63,6 +64,7 @@ export function valuesSchema(): Schema {
       serviceAccount: closed({ create: flag, name: text, annotations: tree }),
       rbac: closed({ create: flag }),
       certificate: closed({
+        existingSecret: text,
         certManager: closed({
           enabled: flag,
           issuerRef: closed({ name: text, kind: text, group: text }),

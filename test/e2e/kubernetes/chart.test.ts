@@ -33,7 +33,7 @@ t.test('the chart puts the controller into a cluster, as a pod, and VMs live by 
   await t.test('with every switch it is what helm and the API server take', async (t) => {
     t.match(await controller.helm('lint', chart), /0 chart\(s\) failed/)
     const switches = [
-      ...['certificate.certManager.enabled=true', 'serviceMonitor.enabled=true', 'replicas=3'],
+      ...['certificate.certManager.enabled=true', 'serviceMonitor.enabled=true'],
       ...['serviceMonitor.tokenSecret.name=x', 'persistence.enabled=true', 'mesh.namespaces={default}'],
       ...['service.type=NodePort', 'service.nodePort=30443', 'advertise={m.example,10.0.0.1}'],
     ].flatMap((each) => ['--set', each])

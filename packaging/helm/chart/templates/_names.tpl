@@ -44,6 +44,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- list $host (printf "%s.svc" $host) | toJson }}
 {{- end }}
 
+{{- /* The Secret with the server certificate; empty where the controller makes it. */}}
+{{- define "mooring.serverSecret" -}}
+{{- with .Values.certificate }}
+{{- if .certManager.enabled }}{{ include "mooring.fullname" $ }}-server{{ else }}{{ .existingSecret }}{{ end }}
+{{- end }}
+{{- end }}
+
 {{- /* The controller's configuration: what the chart knows, and over it what the values say of it. */}}
 {{- define "mooring.config" -}}
 {{- $kubernetes := dict
@@ -56,7 +63,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $made := dict
   "advertise" (concat .Values.advertise (include "mooring.serviceNames" . | fromJsonArray))
   "mesh" (dict "mode" "kubernetes" "kubernetes" $kubernetes) }}
-{{- if .Values.certificate.certManager.enabled }}
+{{- if include "mooring.serverSecret" . }}
 {{- $_ := set $made "certificates" (dict "serverFolder" "/etc/mooring/server") }}
 {{- end }}
 {{- mergeOverwrite $made .Values.config | toYaml }}
