@@ -10,7 +10,14 @@ import { type ArchiveEntry, readArchive, textOf, writeArchive } from './backup-a
 import type { Client } from './kubernetes/client.ts'
 import { apiVersionOf, type KubernetesObject, type ResourceType } from './kubernetes/resource.ts'
 import { authorityLabel, authoritySecretName } from './pki/authority-secret.ts'
-import { kindLabel, pools, secrets, statusAnnotation, virtualMachines } from './store/kubernetes/resources.ts'
+import {
+  finalizer,
+  kindLabel,
+  pools,
+  secrets,
+  statusAnnotation,
+  virtualMachines,
+} from './store/kubernetes/resources.ts'
 import { carriedStatus, currentStatus } from './store/kubernetes/vm-codec.ts'
 
 export interface ClusterBackupDeps {
@@ -34,6 +41,7 @@ const Saved = Type.Object({
     namespace: Type.String({ minLength: 1, maxLength: 63 }),
     labels: Type.Optional(Type.Record(Type.String(), Type.String())),
     annotations: Type.Optional(Type.Record(Type.String(), Type.String())),
+    finalizers: Type.Optional(Type.Array(Type.Enum([finalizer]))),
   }),
   type: Type.Optional(Type.String()),
   data: Type.Optional(Type.Record(Type.String(), Type.String())),
@@ -80,7 +88,7 @@ export async function restoreCluster(
     ...deps
   }: ClusterBackupDeps & { readonly force: boolean; readonly asideFolder: string },
 ): Promise<{ readonly objects: number; readonly setAside?: string }> {
-  const saved = await readSaved(source)
+  const saved = await readSaved(source, deps.namespace)
   if (!saved.some(([, { metadata }]) => metadata.labels?.[authorityLabel] !== undefined)) {
     throw invalid('the backup holds no authority of a controller')
   }
@@ -139,13 +147,14 @@ function withCurrentStatus({ status: _, ...object }: Content): Content {
 
 /** Without what the API server makes: versions, times, owners that another cluster does not know. */
 function kept({ metadata, type, data, spec, status }: Content): Content {
-  const { name, namespace, labels, annotations = {} } = metadata
+  const { name, namespace, labels, annotations = {}, finalizers = [] } = metadata
   return {
     metadata: {
       name,
       ...(namespace !== undefined && { namespace }),
       ...(labels && { labels }),
       ...(Object.keys(annotations).length > 0 && { annotations }),
+      ...(finalizers.includes(finalizer) && { finalizers: [finalizer] }),
     },
     ...(type !== undefined && { type }),
     ...(data !== undefined && { data }),
@@ -199,7 +208,10 @@ async function put({ client, signal }: ClusterBackupDeps, plural: Plural, object
   )
 }
 
-async function readSaved(source: string | Readable): Promise<readonly (readonly [Plural, Content])[]> {
+async function readSaved(
+  source: string | Readable,
+  namespace: string,
+): Promise<readonly (readonly [Plural, Content])[]> {
   const from = typeof source === 'string' ? source : 'it'
   const saved: [Plural, Content][] = []
   await readArchive(source, {
@@ -212,10 +224,19 @@ async function readSaved(source: string | Readable): Promise<readonly (readonly 
       if (plural === undefined || !Value.Check(Saved, object) || nameOf(plural, object) !== name) {
         throw invalid(`${name} in the backup is not what its name says`)
       }
+      if (plural === 'secrets' && !isOwn(object, namespace)) {
+        throw invalid(`${name} in the backup is no Secret of a controller in namespace ${namespace}`)
+      }
       saved.push([plural, object])
     },
   })
   return saved
+}
+
+/** A backup from elsewhere must not bring Secrets that have nothing to do with a controller. */
+function isOwn({ metadata }: KubernetesObject, namespace: string): boolean {
+  const labels = metadata.labels ?? {}
+  return metadata.namespace === namespace && (kindLabel in labels || authorityLabel in labels)
 }
 
 function nameOf(plural: Plural, { metadata }: KubernetesObject): string {
