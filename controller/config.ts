@@ -187,6 +187,7 @@ export const Config = Type.Object(
       {
         joinsAtOnce: Count(16),
         joinsWaiting: Count(2000, 0),
+        joinsPerSecond: Count(0, 0),
         joinSeconds: Count(20),
         joinRequestsPerMinute: Count(6000),
         failuresPerMinute: Count(300),

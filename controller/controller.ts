@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../shared/clock.ts'
@@ -20,6 +19,7 @@ import { createEffects, type EffectName } from './effects.ts'
 import { createFleet, type Fleet } from './fleet/fleet.ts'
 import { createChallenges } from './join/challenge.ts'
 import { createJoin } from './join/join.ts'
+import { createRate, istiodPerSecond, type Rate, unlimited } from './join/rate.ts'
 import { createSerial } from './join/serial.ts'
 import { createThrottle } from './join/throttle.ts'
 import type { InCluster } from './kubernetes/cluster-access.ts'
@@ -52,6 +52,8 @@ export interface ControllerDeps {
   readonly hostname: string
   /** Addresses of this machine's network cards. */
   readonly addresses: readonly string[]
+  /** How many processors this machine has; istiod's is taken to be alike. */
+  readonly cores: number
   /** Where procfs is mounted. */
   readonly proc: string
   /** Of this process; what the configuration refers to is read from it. */
@@ -103,6 +105,7 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   let fleetStarted = false
   /** What agents are told of it, once it listens. */
   let known = { url: '', pin: '' }
+  let led = Promise.resolve()
 
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
   const lock = takeProcessLock(join(dataDir, 'controller.lock'))
@@ -120,7 +123,8 @@ export async function createController(deps: ControllerDeps): Promise<Controller
     cacheFile: join(dataDir, 'artifacts.json'),
     log,
   })
-  const shared = { config, artifacts: artifacts.list, metrics, clock, log, random }
+  const instance = config.instance || deps.hostname
+  const shared = { config, instance, artifacts: artifacts.list, metrics, clock, log, random }
   const mode =
     config.mesh.mode === 'kubernetes'
       ? await createKubernetesMode(
@@ -168,7 +172,8 @@ export async function createController(deps: ControllerDeps): Promise<Controller
     audit,
     effects,
     metrics,
-    instance: config.instance || deps.hostname,
+    instance,
+    replicas: mode.replicas,
     settings: {
       reconnectWindowMs: config.fleet.reconnectWindowSeconds * 1000,
       resyncMs: config.fleet.resyncSeconds * 1000,
@@ -187,11 +192,13 @@ export async function createController(deps: ControllerDeps): Promise<Controller
     log: log.child({ part: 'operators' }),
   })
   const agents = createAgents({ store, clock, trustDomain })
-  const challenges = createChallenges({ clock, key: randomBytes(32) })
+  const challenges = createChallenges({ clock, key: mode.challengeKey })
   const serial = createSerial()
   const throttle = createThrottle({
     places: limits.joinsAtOnce,
     waiting: limits.joinsWaiting,
+    rate: joinRate(),
+    clock,
     random,
     changed: (waiting) => metrics.set('mooring_joins_waiting', {}, waiting),
   })
@@ -284,6 +291,13 @@ export async function createController(deps: ControllerDeps): Promise<Controller
     ]
   }
 
+  function joinRate(): Rate {
+    const asked = limits.joinsPerSecond
+    if (asked === 0 && config.mesh.mode === 'standalone') return unlimited
+    const all = asked || istiodPerSecond(deps.cores)
+    return createRate({ clock, perSecond: () => all / mode.replicas.count() })
+  }
+
   /** For new connections; the agents' streams go on as they are. */
   function trustChanged(): void {
     server.refresh()
@@ -298,12 +312,22 @@ export async function createController(deps: ControllerDeps): Promise<Controller
   }
 
   /** Runs beside everything else until the controller stops. */
-  function beside(what: string, work: Promise<unknown>): void {
-    work.catch((error: unknown) => {
-      if (stop.signal.aborted) return
-      log.error('a part of the controller failed', { what, error: errorText(error) })
-      deps.onFatal(error)
-    })
+  function beside(what: string, work: Promise<unknown>): Promise<void> {
+    return work.then(
+      () => {},
+      (error: unknown) => {
+        if (stop.signal.aborted) return
+        log.error('a part of the controller failed', { what, error: errorText(error) })
+        deps.onFatal(error)
+      },
+    )
+  }
+
+  /** What one replica does for all. */
+  async function leading(signal: AbortSignal): Promise<void> {
+    const sweep = keepSwept({ store, clock, log, keepLeft: limits.leftVms, everyMs: sweepMs }, signal)
+    // The sweep ends by the signal; the lead is given away when the fleet has ended what it began.
+    await Promise.allSettled([fleet.lead(signal), sweep])
   }
 
   return {
@@ -315,10 +339,8 @@ export async function createController(deps: ControllerDeps): Promise<Controller
       fleetStarted = true
       beside('mesh', mode.serve(stop.signal))
       const port = await server.listen(listen.host, listen.port)
-      beside(
-        'sweep',
-        keepSwept({ store, clock, log, keepLeft: limits.leftVms, everyMs: sweepMs }, stop.signal),
-      )
+      fleet.opened()
+      led = beside('leading', mode.lead(leading, stop.signal))
       beside('server certificate', certificate.keepFresh(trustChanged, stop.signal))
       beside('authority', authority.follow(authorityChanged, stop.signal))
       const url = `https://${urlHost(mainHost)}:${port}`
@@ -336,6 +358,8 @@ export async function createController(deps: ControllerDeps): Promise<Controller
     async close() {
       stop.abort()
       await injections.close()
+      // First: whoever leads next takes over while the agents go there.
+      await led
       await fleet.close()
       const impatience = new AbortController()
       clock.sleep(closeMs, impatience.signal).then(

@@ -8,6 +8,8 @@ import { type Config, hostAndPort } from './config.ts'
 import type { Fleet } from './fleet/fleet.ts'
 import { withDeadline } from './join/deadline.ts'
 import { type ClusterAccess, type InCluster, openCluster } from './kubernetes/cluster-access.ts'
+import { createLeaseReplicas } from './kubernetes/lease-replicas.ts'
+import { sharedKey } from './kubernetes/shared-key.ts'
 import type { LineOutput } from './line-output.ts'
 import { createKubernetesMesh, type MeshEvent } from './mesh/kubernetes/kubernetes.ts'
 import type { FactSettings } from './mesh/kubernetes/mesh-facts.ts'
@@ -23,6 +25,8 @@ export interface KubernetesModeDeps {
   readonly config: Config
   /** Absent outside of a pod. */
   readonly inCluster: InCluster | undefined
+  /** Name of this machine or pod. */
+  readonly instance: string
   readonly artifacts: () => readonly SidecarArtifact[]
   /** Where the record of the audit goes. */
   readonly auditLine: LineOutput
@@ -54,8 +58,24 @@ export async function createKubernetesMode(deps: KubernetesModeDeps, signal: Abo
     const cluster = await openCluster({ ...config.mesh.kubernetes, inCluster: deps.inCluster, clock })
     opened.push(cluster.close)
     const rules = poolRules('kubernetes', namespaces)
-    const store = await openStore(cluster, { rules, clock, log, random, timing: timing(metrics) }, signal)
-    opened.push(store.close)
+    const replicas = createLeaseReplicas({
+      client: cluster.store,
+      namespace: cluster.namespace,
+      release,
+      instance: deps.instance,
+      isCurrent: () => store.health().every(({ ok }) => ok),
+      clock,
+      log,
+      random,
+    })
+    const store = await openStore(
+      cluster,
+      { rules, namespaces, speaks: replicas.leads, clock, log, random, timing: timing(metrics) },
+      signal,
+    )
+    opened.push(store.close, replicas.leave)
+    const key = { namespace: cluster.namespace, name: `${release}-challenges` }
+    const challengeKey = await sharedKey(cluster.store, key, signal)
     const pools = await createGroupedPools({
       store,
       group: (namespace, name) => mesh?.group(namespace, name),
@@ -125,6 +145,8 @@ export async function createKubernetesMode(deps: KubernetesModeDeps, signal: Abo
       ...(audiences.length > 0 && { reviews: createReviews({ client: cluster.store, audiences, clock }) }),
       poolRules: rules,
       poolConditions: store.poolConditions,
+      replicas,
+      challengeKey,
       trustDomain: made.facts().trustDomain,
       network: () => made.facts().network,
       // Without its API server a controller goes on serving the agents that it knows, and so do its replicas.
@@ -132,8 +154,10 @@ export async function createKubernetesMode(deps: KubernetesModeDeps, signal: Abo
         [
           ...store.health().map(({ part, ok, detail }) => ({ part: `store of ${part}`, ok, detail })),
           ...made.health(),
+          { part: 'replicas', ...replicas.health() },
         ].map((part) => ({ ...part, needed: false })),
       async prepare(fleet, aborted) {
+        await replicas.join(aborted)
         await withDeadline(clock, listedWithinMs, 'reading the mesh', () => made.start(aborted)).catch(
           (error: unknown) => {
             aborted.throwIfAborted()
@@ -147,7 +171,15 @@ export async function createKubernetesMode(deps: KubernetesModeDeps, signal: Abo
           if (kind === 'pool') conditions.look()
         })
       },
-      serve: conditions.run,
+      // Mesh and store are followed since the preparation.
+      async serve() {},
+      async lead(work, aborted) {
+        const all = async (term: AbortSignal) => {
+          store.speak()
+          await Promise.all([work(term), conditions.run(term)])
+        }
+        await replicas.run(all, aborted)
+      },
       close,
     }
   } catch (error) {
@@ -164,8 +196,13 @@ export async function openClusterStore(
   const { config, inCluster, clock, log, random } = deps
   const cluster = await openCluster({ ...config.mesh.kubernetes, inCluster, clock })
   try {
-    const rules = poolRules('kubernetes', config.mesh.kubernetes.namespaces)
-    const store = await openStore(cluster, { rules, speaks: () => false, clock, log, random }, signal)
+    const { namespaces } = config.mesh.kubernetes
+    const rules = poolRules('kubernetes', namespaces)
+    const store = await openStore(
+      cluster,
+      { rules, namespaces, speaks: () => false, clock, log, random },
+      signal,
+    )
     return {
       ...store,
       async close() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { hostname, networkInterfaces } from 'node:os'
+import { availableParallelism, hostname, networkInterfaces } from 'node:os'
 import { systemClock } from '../shared/clock.ts'
 import { errorText, MooringError } from '../shared/errors.ts'
 import { createLog, type Log } from '../shared/log.ts'
@@ -76,6 +76,7 @@ async function run(command: { readonly json: boolean }, config: Config): Promise
       addresses: Object.values(networkInterfaces())
         .flat()
         .flatMap((card) => (card === undefined ? [] : [card.address])),
+      cores: availableParallelism(),
       proc: '/proc',
       environment: process.env,
       clock: systemClock,

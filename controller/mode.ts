@@ -4,6 +4,7 @@ import type { PoolRules } from './api/pool-rules.ts'
 import type { AuditSink } from './audit.ts'
 import type { Reviews } from './auth/kubernetes/reviews.ts'
 import type { Fleet } from './fleet/fleet.ts'
+import type { Replicas } from './fleet/replicas.ts'
 import type { Mesh } from './mesh/mesh.ts'
 import type { AuthorityKeep } from './pki/authority-keep.ts'
 import type { ResourceStore } from './store/resource-store.ts'
@@ -26,6 +27,9 @@ export interface Mode {
   readonly poolRules: PoolRules
   /** What the cluster says of a pool; absent where there is none. */
   readonly poolConditions?: (name: string) => readonly PoolCondition[]
+  readonly replicas: Replicas
+  /** Signs challenges; replicas have it in common, since a joiner's next request may come to another one. */
+  readonly challengeKey: Uint8Array
   /** First part of every identity; fixed while the controller runs. */
   readonly trustDomain: string
   /** Name of the network of the pools that name none. */
@@ -36,5 +40,7 @@ export interface Mode {
   prepare(fleet: Fleet, signal: AbortSignal): Promise<void>
   /** Runs beside everything else; what it throws is the controller's end. */
   serve(signal: AbortSignal): Promise<void>
+  /** Until aborted: runs `work` while this replica leads. When it resolves, another one may lead already. */
+  lead(work: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void>
   close(): Promise<void>
 }

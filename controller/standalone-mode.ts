@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import type { SidecarArtifact } from '../shared/api/bundle.ts'
@@ -5,6 +6,7 @@ import type { Clock } from '../shared/clock.ts'
 import type { Log } from '../shared/log.ts'
 import { poolRules } from './api/pool-rules.ts'
 import { type Config, hostAndPort } from './config.ts'
+import { alone } from './fleet/replicas.ts'
 import type { Mesh } from './mesh/mesh.ts'
 import type { StandaloneMeshDeps } from './mesh/standalone/standalone.ts'
 import type { Metrics } from './metrics.ts'
@@ -19,6 +21,8 @@ export interface StandaloneModeDeps {
   readonly createMesh: (deps: StandaloneMeshDeps) => Promise<Mesh>
   readonly database: DatabaseSync
   readonly artifacts: () => readonly SidecarArtifact[]
+  /** Name of this controller. */
+  readonly instance: string
   /** Where VMs find istiod, unless the configuration says it. */
   readonly host: string
   /** Where procfs is mounted. */
@@ -74,11 +78,14 @@ export async function createStandaloneMode(deps: StandaloneModeDeps): Promise<Mo
     authority: createAuthorityFolder(join(config.dataDir, 'pki')),
     serviceNames: [],
     poolRules: poolRules('standalone'),
+    replicas: alone(deps.instance),
+    challengeKey: randomBytes(32),
     trustDomain,
     network: () => network,
     readiness: () => mesh.health(),
     async prepare() {},
     serve: (signal) => mesh.start(signal),
+    lead: (work, signal) => work(signal),
     async close() {
       await mesh.close()
       declared.close()

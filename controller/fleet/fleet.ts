@@ -13,22 +13,28 @@ import type { Metrics } from '../metrics.ts'
 import type { ResourceStore } from '../store/resource-store.ts'
 import { createBundleIssue } from './bundle-issue.ts'
 import { createChronicle } from './chronicle.ts'
-import { explain, type VmExplanation } from './explain.ts'
+import { censusElsewhere } from './elsewhere.ts'
+import type { VmExplanation } from './explain.ts'
 import { keepGauges } from './gauges.ts'
+import { createIntake } from './intake.ts'
 import { createInventory } from './inventory.ts'
+import { createKeepings } from './keeping.ts'
+import { createLead } from './lead.ts'
 import { createListening } from './listening.ts'
 import { createLiveness } from './liveness.ts'
 import { createQueue } from './queue.ts'
 import { createReconcile } from './reconcile.ts'
+import { alone, type Replicas } from './replicas.ts'
 import { createPacer } from './rollout/pacer.ts'
 import { type Change, createRoster } from './roster.ts'
 import type { FleetSettings } from './settings.ts'
+import { createSight, type KnownHearing } from './sight.ts'
 import { createStreams, type StreamPeer, type StreamSocket } from './streams.ts'
 import { createTakeover } from './takeover.ts'
 import { termsOf } from './terms.ts'
 import { createUpkeep } from './upkeep.ts'
 import { createUptake } from './uptake.ts'
-import { type VmView, vmView } from './views.ts'
+import type { VmView } from './views.ts'
 import { createWatchers, type FleetEvent } from './watchers.ts'
 import { createWishes, type DrainWish, type RemovalWish } from './wishes.ts'
 import { keyOfOwner, vmOfKey, workKeys } from './work-keys.ts'
@@ -37,6 +43,10 @@ import { keyOfOwner, vmOfKey, workKeys } from './work-keys.ts'
 export interface Fleet {
   /** Reads what is there, and begins to bring everything to where it should be. */
   start(signal: AbortSignal): Promise<void>
+  /** Agents can reach this controller from now on. */
+  opened(): void
+  /** Until aborted this replica leads: all that no other one owns is its own. Resolves when it does nothing of that any more. */
+  lead(signal: AbortSignal): Promise<void>
   /** Something about this VM may have changed. */
   enqueue(vm: string): void
   enqueuePool(name: string): void
@@ -56,8 +66,8 @@ export interface Fleet {
   remove(vm: string, wish: RemovalWish): Promise<void>
   /** Whether the VM's stream is open and has this name; see `RenewEvidence`. */
   holdsStream(vm: string, session: string): boolean
-  /** Milliseconds since `time` in which this controller could hear its agents. */
-  listenedSince(time: number): number
+  /** What is known of the VM's stream, here or at another replica. */
+  hearing(vm: string): KnownHearing
   /** Whether another VM must not have this one's address. */
   isLive(vm: string): boolean
   view(vm: string): Promise<VmView | undefined>
@@ -81,8 +91,10 @@ export interface FleetDeps {
   readonly audit: Pick<Audit, 'record'>
   readonly effects: Effects
   readonly metrics: Metrics
-  /** Name of this controller, unique among replicas. */
+  /** Name of this controller; where there are several, `replicas` has it. */
   readonly instance: string
+  /** @defaultValue there is only this one */
+  readonly replicas?: Replicas
   readonly settings?: FleetSettings
   /** Source of the jitter. */
   readonly random?: () => number
@@ -113,17 +125,25 @@ export function createFleet(deps: FleetDeps): Fleet {
     baseMs: 1.25 * resyncMs,
     maxMs: 1.25 * resyncMs,
   })
-  const watchers = createWatchers({ log, view: viewOf })
+  const watchers = createWatchers({ log, view: (vm) => sight.view(vm) })
+  const replicas = deps.replicas ?? alone(deps.instance)
   const stop = new AbortController()
-  let unsubscribe = () => {}
   let knownFacts = ''
   let isLoaded = false
 
+  const lead = createLead({ replicas, changed: lookAtAll })
   const chronicle = createChronicle(deps)
   const inventory = createInventory({ mesh, effects })
   const roster = createRoster({ store, network: () => mesh.facts().network, changed: rosterChanged })
   const wishes = createWishes({ store, mesh, effects, clock })
   const issueBundle = createBundleIssue({ store, mesh, effects, wishes, tokenTtlSeconds })
+  const intake = createIntake({
+    ...{ store, replicas, inventory, roster, clock, log, jitter },
+    amiss: () => queue.add(resyncKey),
+    replicaChanged(name) {
+      for (const [vm, { stream }] of roster.vms()) if (stream?.owner === name) queue.add(vmKey(vm))
+    },
+  })
   const upkeep = createUpkeep({ store, mesh, inventory, roster, log })
   const queue = createQueue({
     clock,
@@ -146,6 +166,10 @@ export function createFleet(deps: FleetDeps): Fleet {
     reconnectWindowMs,
     changed: (vm) => queue.add(vmKey(vm)),
     guardChanged: chronicle.guard,
+    elsewhere: (isExpected) =>
+      replicas.several
+        ? censusElsewhere(others(isExpected), reconnectWindowMs, clock.now())
+        : { total: 0, silent: 0 },
     stalled: (ms) => log.warn('the controller did not run for a while, silence is counted anew', { ms }),
   })
   const streams = createStreams({
@@ -158,7 +182,12 @@ export function createFleet(deps: FleetDeps): Fleet {
       clock,
       listening,
       lastHeard: (vm) => liveness.hearing(vm).lastHeard,
-      heartbeatMs: (vm) => termsOf(roster.pool(roster.vm(vm)?.pool ?? ''), mesh.facts()).heartbeatMs,
+      heartbeatMs: (vm) => terms(roster.vm(vm)?.pool ?? '').heartbeatMs,
+      elsewhere: (vm) => {
+        const record = roster.vm(vm)
+        const known = record && keepings.elsewhere(vm, record)
+        return known?.connected ? { bootId: record?.bootId ?? '', lastHeard: known.lastHeard } : undefined
+      },
       cloned: chronicle.cloned,
     }),
     changed: (vm, urgency) => {
@@ -168,6 +197,13 @@ export function createFleet(deps: FleetDeps): Fleet {
       queue.addAfter(rolloutKey, rolloutPauseMs)
     },
   })
+  const keepings = createKeepings({
+    ...{ replicas, lead, clock },
+    session: streams.session,
+    terms: ({ pool }) => terms(pool),
+    admitted: (vm) => queue.add(vmKey(vm)),
+  })
+  const sight = createSight({ mesh, roster, streams, liveness, listening, keepings, clock })
   const pacer = createPacer({ mesh, roster, session: streams.session, wishes, chronicle, clock })
   const uptake = createUptake({
     mesh,
@@ -184,12 +220,13 @@ export function createFleet(deps: FleetDeps): Fleet {
     streams,
     liveness,
     chronicle,
+    ...{ replicas, keepings, lead },
   })
 
   keepGauges({ metrics, mesh, roster, streams, queue })
 
   async function work(key: string, signal: AbortSignal): Promise<void> {
-    if (key === poolsKey) return upkeep.pools(signal)
+    if (key === poolsKey) return lead.holds ? lead.doing(signal, upkeep.pools) : undefined
     if (key === resyncKey) return resync(signal)
     if (key === rolloutKey) return rollOut()
     if (key === factsKey) return followFacts()
@@ -197,7 +234,20 @@ export function createFleet(deps: FleetDeps): Fleet {
     if (wakeAt !== undefined) queue.addAfter(key, wakeAt - clock.now())
   }
 
+  const terms = (pool: string) => termsOf(roster.pool(pool), mesh.facts())
+
+  function others(isExpected: (vm: string) => boolean) {
+    return [...roster.vms()].flatMap(([vm, record]) => (isExpected(vm) ? [] : [record]))
+  }
+
+  function lookAtAll(): void {
+    if (!isLoaded) return
+    for (const key of [poolsKey, rolloutKey, resyncKey]) queue.add(key)
+    for (const vm of roster.vms().keys()) queue.add(vmKey(vm))
+  }
+
   async function rollOut(): Promise<void> {
+    if (!lead.holds) return
     const { wakeAt } = await pacer.pace()
     if (wakeAt !== undefined) queue.addAfter(rolloutKey, wakeAt - clock.now())
   }
@@ -238,50 +288,17 @@ export function createFleet(deps: FleetDeps): Fleet {
     for (const other of roster.at(record)) if (other !== name) queue.add(vmKey(other))
   }
 
-  function viewOf(vm: string): VmView | undefined {
-    const record = roster.vm(vm)
-    if (record === undefined) return undefined
-    const pool = roster.pool(record.pool)
-    return vmView({
-      vm,
-      record,
-      pool,
-      session: streams.session(vm),
-      hearing: liveness.hearing(vm),
-      trustDomain: mesh.facts().trustDomain,
-    })
-  }
-
-  async function load(signal: AbortSignal): Promise<void> {
-    const backoff = createBackoff({ ...jitter, baseMs: 200, maxMs: 5_000 })
-    for (;;) {
-      try {
-        await inventory.load(signal)
-        await roster.load()
-        isLoaded = true
-        return
-      } catch (error) {
-        signal.throwIfAborted()
-        log.warn('the fleet cannot be read yet', { error: errorText(error) })
-        await clock.sleep(backoff.next(), signal)
-      }
-    }
-  }
-
   return {
     async start(signal) {
-      unsubscribe = store.onChange((kind, name) => {
-        if (kind !== 'vm' && kind !== 'pool') return
-        roster.refresh(kind, name).catch((error: unknown) => {
-          log.warn('a change in the store was not read', { kind, name, error: errorText(error) })
-          queue.add(resyncKey)
-        })
-      })
-      await load(AbortSignal.any([signal, stop.signal]))
+      await intake.start(AbortSignal.any([signal, stop.signal]))
+      isLoaded = true
+      liveness.open()
       queue.add(poolsKey)
       for (const vm of await upkeep.suspects()) queue.add(vmKey(vm))
       queue.addAfter(resyncKey, resyncPause.next())
     },
+    opened: liveness.open,
+    lead: lead.run,
     enqueue: (vm) => queue.add(vmKey(vm)),
     enqueuePool(name) {
       rosterChanged({ kind: 'pool', name })
@@ -296,7 +313,7 @@ export function createFleet(deps: FleetDeps): Fleet {
       queue.add(factsKey)
       queue.add(poolsKey)
     },
-    settle: (vm, signal) => queue.runNow(vmKey(vm), signal),
+    settle: (vm, signal) => keepings.admitting(vm, () => queue.runNow(vmKey(vm), signal)),
     bundle: issueBundle,
     attach: streams.attach,
     async requestDrain(vm, wish) {
@@ -310,35 +327,18 @@ export function createFleet(deps: FleetDeps): Fleet {
       queue.add(vmKey(vm))
     },
     holdsStream: streams.isNamed,
-    listenedSince: listening.since,
-    isLive(vm) {
-      const record = roster.vm(vm)
-      // One that was admitted this instant may not be read yet.
-      if (record === undefined) return true
-      if (!hasEntry(record.phase) || record.phase === 'lost') return false
-      return liveness.hearing(vm).state !== 'vanished'
-    },
-    view: async (vm) => viewOf(vm),
-    views: async (pool) =>
-      [...roster.vms().entries()].flatMap(([vm, record]) => {
-        const view = pool === undefined || record.pool === pool ? viewOf(vm) : undefined
-        return view === undefined ? [] : [view]
-      }),
-    async explain(vm) {
-      const record = roster.vm(vm)
-      const view = viewOf(vm)
-      if (record === undefined || view === undefined) return undefined
-      const terms = termsOf(roster.pool(record.pool), mesh.facts())
-      const hearing = liveness.hearing(vm)
-      return explain({ vm, record, terms, hearing, connected: view.connected, now: clock.now() })
-    },
+    hearing: sight.hearing,
+    isLive: sight.isLive,
+    view: async (vm) => sight.view(vm),
+    views: async (pool) => sight.views(pool),
+    explain: async (vm) => sight.explain(vm),
     subscribe: watchers.subscribe,
     get idle() {
       return queue.idle
     },
     async close() {
       stop.abort(new MooringError('UNAVAILABLE', { detail: 'the controller stops' }))
-      unsubscribe()
+      intake.close()
       watchers.close()
       liveness.close()
       listening.close()

@@ -22,10 +22,20 @@ export function isMassLoss(census: Census): boolean {
 
 /**
  * The guard after a look at the fleet. It begins to hold at once, and stops only after `calmMs` without a mass
- * loss: VMs come back one by one, and the last ones must get the same time as the first.
+ * loss: VMs come back one by one, and the last ones must get the same time as the first. `census` is what this
+ * replica hears itself, `whole` counts what the others wrote, too.
  */
-export function nextGuard(guard: Guard, census: Census, now: number, calmMs: number): Guard {
-  if (isMassLoss(census)) return { holding: true, since: guard.holding ? guard.since : now }
+export function nextGuard(
+  guard: Guard,
+  census: Census,
+  now: number,
+  calmMs: number,
+  whole: Census = census,
+): Guard {
+  const since = guard.holding ? guard.since : now
+  if (isMassLoss(whole)) return { holding: true, since }
+  // Of this replica's part alone it more likely is its own network: the VMs have time to come to another replica.
+  if (isMassLoss(census)) return now - since < calmMs ? { holding: true, since } : { holding: false }
   if (!guard.holding) return guard
   const calmSince = guard.calmSince ?? now
   if (now - calmSince >= calmMs) return { holding: false }

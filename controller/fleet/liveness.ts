@@ -43,6 +43,8 @@ export interface Liveness {
   guard(): Guard
   /** What the guard would be shown now. */
   census(): Census
+  /** From now on agents can reach this controller: the time to come back begins, and nobody was judged before. */
+  open(): void
   close(): void
 }
 
@@ -54,6 +56,8 @@ export interface LivenessDeps {
   /** The state of this VM's hearing changed. */
   readonly changed: (vm: string, hearing: Hearing) => void
   readonly guardChanged: (guard: Guard, census: Census) => void
+  /** Of the VMs that other replicas keep, as far as is known. @defaultValue there are none */
+  readonly elsewhere?: (isExpected: (vm: string) => boolean) => Census
   /** The controller itself did not run for this long, so nobody is judged by that time. */
   readonly stalled: (ms: number) => void
 }
@@ -81,7 +85,7 @@ const guardKey = '#guard'
 export function createLiveness(deps: LivenessDeps): Liveness {
   const { clock, listening, reconnectWindowMs, changed, guardChanged, stalled } = deps
   const subjects = new Map<string, Subject>()
-  const startedAt = clock.now()
+  let startedAt = clock.now()
   const alarms = createAlarms({
     clock,
     ring: (key, lateMs) => {
@@ -170,7 +174,8 @@ export function createLiveness(deps: LivenessDeps): Liveness {
   function look(now: number): void {
     const seen = count(now)
     const before = guard
-    guard = nextGuard(before, seen, now, reconnectWindowMs)
+    const whole = wholeOf(seen)
+    guard = nextGuard(before, seen, now, reconnectWindowMs, whole)
     if (guard.holding) alarms.set(guardKey, now + guardPeriodMs)
     if (guard.holding !== before.holding) guardChanged(guard, seen)
   }
@@ -180,6 +185,11 @@ export function createLiveness(deps: LivenessDeps): Liveness {
     if (guard.holding) return
     // The rest is judged by what was seen now: another hold for the same VMs would have no end.
     for (const [vm, subject] of subjects) if (subject.state === 'held') turn(vm, subject, 'vanished')
+  }
+
+  function wholeOf({ total, silent }: Census): Census {
+    const others = deps.elsewhere?.((vm) => subjects.get(vm)?.expectation !== undefined)
+    return { total: total + (others?.total ?? 0), silent: silent + (others?.silent ?? 0) }
   }
 
   function count(now: number): Census {
@@ -225,6 +235,10 @@ export function createLiveness(deps: LivenessDeps): Liveness {
     },
     guard: () => guard,
     census: () => count(clock.now()),
+    open() {
+      startedAt = clock.now()
+      listeningSince = startedAt
+    },
     close: () => alarms.close(),
   }
 }

@@ -133,7 +133,7 @@ function isHeld(held: Held, wanted: IstioObject): boolean {
 
 function wantedRecord(situation: Situation, phase: Phase, entry: EntryFinding): VmRecord {
   const { record, session, hearing, terms, revision, trust, instance, now } = situation
-  const { drain: _, sidecarVersion, update, restart, ...rest } = record
+  const { drain: _, restartPending: __, sidecarVersion, update, restart, ...rest } = record
   const { revoked } = record
   const status = session?.status
   const drain: DesiredDrain | undefined = hasEntry(phase) ? wantedDrain(situation) : undefined
@@ -158,6 +158,8 @@ function wantedRecord(situation: Situation, phase: Phase, entry: EntryFinding): 
     ...(session !== undefined && { agentVersion: printable(session.agentVersion), bootId: session.bootId }),
     ...(sidecar !== undefined && { sidecarVersion: printable(sidecar) }),
     sidecarRestarts: status?.sidecarRestarts ?? record.sidecarRestarts,
+    // Absent from what it says, it waits for nothing.
+    ...((status ?? record).restartPending === true && hasEntry(phase) && { restartPending: true }),
     bundleRevision: status?.bundleRevision ?? record.bundleRevision,
     ...(status?.bundleRevision === revision && revision !== '' && { trust }),
     facts: session?.facts ?? record.facts,

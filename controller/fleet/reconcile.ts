@@ -13,8 +13,12 @@ import type { VmRecord } from '../store/records.ts'
 import type { ResourceStore } from '../store/resource-store.ts'
 import type { Chronicle } from './chronicle.ts'
 import { type Inventory, keyOf, placeOf } from './inventory.ts'
+import { expectedSince, type Keeping } from './keeper-rules.ts'
+import type { Keepings } from './keeping.ts'
+import type { Lead } from './lead.ts'
 import type { Liveness } from './liveness.ts'
 import { type Action, isLastEndpoint, plan } from './plan.ts'
+import type { Replicas } from './replicas.ts'
 import type { Roster } from './roster.ts'
 import { drainKey, type SessionFacts } from './session.ts'
 import type { Situation } from './situation.ts'
@@ -37,26 +41,47 @@ export interface ReconcileDeps {
   readonly liveness: Liveness
   readonly chronicle: Chronicle
   readonly uptake: Uptake
-  readonly instance: string
+  readonly replicas: Replicas
+  readonly keepings: Keepings
+  readonly lead: Lead
 }
+
+type Outcome = Awaited<ReturnType<Reconcile>>
 
 // A plan settles in three passes; more means that others write the same record all the time.
 const mostPasses = 12
+// An entry may be told of before its VM, which another replica admitted this instant.
+const orphanMs = 10_000
 
 export function createReconcile(deps: ReconcileDeps): Reconcile {
   const { store, mesh, clock, log, effects, inventory, roster, streams, liveness, uptake, chronicle } = deps
+  const { replicas, keepings, lead } = deps
+  /** Entries without a VM, and since when. */
+  const orphans = new Map<string, number>()
 
   return async (vm, signal) => {
+    const stored = await store.get('vm', vm)
+    const keeping = stored && keepings.of(vm, stored.value)
+    if (keeping?.by !== 'lead') return settle(vm, signal, 'own')
+    // Of what others owned only the resources tell, and what is behind tells of VMs that came back long ago.
+    if (!replicas.isCurrent()) throw new MooringError('STORE_UNAVAILABLE', { detail: 'it is behind' })
+    return lead.doing(signal, (within) => settle(vm, within, 'lead'))
+  }
+
+  async function settle(vm: string, signal: AbortSignal, as: 'own' | 'lead'): Promise<Outcome> {
     for (let pass = 0; pass < mostPasses; pass += 1) {
       signal.throwIfAborted()
       const stored = await store.get('vm', vm)
-      if (stored === undefined) {
-        await clear(vm, signal)
-        return {}
-      }
+      if (stored === undefined) return clear(vm, signal)
+      orphans.delete(vm)
+      sessionOf(vm, stored.value)
+      const keeping = keepings.of(vm, stored.value)
+      if (keeping.by === 'another') return leave(vm, keeping)
+      // It became the lead's since: its next look is under the lead's signal.
+      if (keeping.by === 'lead' && as !== 'lead') return { wakeAt: clock.now() }
       if (roster.pool(stored.value.pool) === undefined) await roster.refresh('pool', stored.value.pool)
       const situation = gather(vm, stored.value)
-      expect(situation)
+      expect(situation, keeping)
       const { actions, wakeAt } = plan(situation)
       if (actions.length === 0) return wakeAt === undefined ? {} : { wakeAt }
       try {
@@ -64,6 +89,7 @@ export function createReconcile(deps: ReconcileDeps): Reconcile {
           // The rest follows when the wait is over; it is planned anew then.
           if (action.do === 'await-taken' && !isTaken(action.ref, situation))
             return wakeAt === undefined ? {} : { wakeAt }
+          if (as === 'lead' && !lead.holds) return {}
           await carryOut(action, situation, stored.version, signal)
         }
       } catch (error) {
@@ -74,6 +100,14 @@ export function createReconcile(deps: ReconcileDeps): Reconcile {
       }
     }
     throw new MooringError('CONFLICT', { detail: `vm/${vm} does not come to rest` })
+  }
+
+  /** Another replica's VM: nothing here speaks for it, and nobody here listens for it. */
+  function leave(vm: string, { lookAt }: Extract<Keeping, { by: 'another' }>): Outcome {
+    liveness.forget(vm)
+    uptake.forget(vm)
+    streams.release(vm)
+    return lookAt === undefined ? {} : { wakeAt: lookAt }
   }
 
   function gather(vm: string, record: VmRecord): Situation {
@@ -106,7 +140,7 @@ export function createReconcile(deps: ReconcileDeps): Reconcile {
             ? session.status.bundleRevision
             : bundleRevision({ vm, record, pool, poolName: record.pool, facts }),
       trust: trustDigest((facts ?? mesh.facts()).rootCertificates),
-      instance: deps.instance,
+      instance: replicas.self,
       now: clock.now(),
     }
   }
@@ -130,7 +164,9 @@ export function createReconcile(deps: ReconcileDeps): Reconcile {
   }
 
   /** Tells the liveness how long this VM may be silent, and what its silence would mean. */
-  function expect({ vm, record, terms }: Situation): void {
+  function expect({ vm, record, terms, now }: Situation, keeping: Keeping): void {
+    // Its stream will be opened at whichever replica; who only admits it does not wait for it.
+    if (keeping.by === 'join') return
     if (!hasEntry(record.phase)) {
       liveness.forget(vm)
       uptake.forget(vm)
@@ -141,7 +177,7 @@ export function createReconcile(deps: ReconcileDeps): Reconcile {
       heartbeatMs: terms.heartbeatMs,
       lostAfterMs: terms.lostAfterMs,
       graceMs: terms.graceMs,
-      since: record.admittedAt,
+      since: expectedSince(keeping, record, terms.lostAfterMs, now),
       // Those that join prove nothing yet, and those that drain are expected to fall silent.
       guarded: record.phase === 'joined' || record.phase === 'ready' || record.phase === 'unhealthy',
       ...(wasHeld && { heldSince: record.lastSeenAt }),
@@ -194,12 +230,29 @@ export function createReconcile(deps: ReconcileDeps): Reconcile {
   }
 
   /** A VM without a record has nothing in the mesh. */
-  async function clear(vm: string, signal: AbortSignal): Promise<void> {
+  async function clear(vm: string, signal: AbortSignal): Promise<Outcome> {
+    const wasHere = streams.session(vm) !== undefined
     liveness.forget(vm)
     uptake.forget(vm)
-    for (const ref of inventory.entriesNamed(vm)) await inventory.removeEntry(ref, false, signal)
+    const entries = inventory.entriesNamed(vm)
+    const isOrphan = wasHere || !replicas.several || orphanedFor(vm) >= orphanMs
+    if (entries.length > 0 && !isOrphan) return { wakeAt: clock.now() + orphanMs }
+    orphans.delete(vm)
+    const remove = async (within: AbortSignal) => {
+      for (const ref of entries) await inventory.removeEntry(ref, false, within)
+    }
+    if (wasHere) await remove(signal)
+    else if (lead.holds && replicas.isCurrent()) await lead.doing(signal, remove)
     streams.farewell(vm, false)
     await roster.refresh('vm', vm)
+    return {}
+  }
+
+  function orphanedFor(vm: string): number {
+    const now = clock.now()
+    const since = orphans.get(vm) ?? now
+    orphans.set(vm, since)
+    return now - since
   }
 
   /** Puts into the record why its entry could not be written; a retry follows in any case. */

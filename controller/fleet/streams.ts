@@ -39,6 +39,8 @@ export interface Streams {
   send(vm: string, session: SessionFacts, message: Down, drain?: DesiredDrain): boolean
   /** Ends a stream that does not speak for this VM, and forgets what was said in it. */
   reject(vm: string): void
+  /** Another replica has the VM's stream: what is left of one here ends, and is forgotten. */
+  release(vm: string): void
   /** Says that the entry is gone, ends the stream and forgets all that was said in it. */
   farewell(vm: string, revoked: boolean): void
   /** How many streams are open. */
@@ -157,14 +159,13 @@ export function createStreams(deps: StreamsDeps): Streams {
     const { vm, keyThumbprint } = stream.peer
     const { agentVersion, bootId, status } = hello
     const old = current.get(vm)
-    if (old?.facts !== undefined && !old.isClosed) {
-      const oldEnd = { address: old.peer.address, bootId: old.facts.bootId }
-      const judgement = takeover.judge(vm, oldEnd, { address: stream.peer.address, bootId })
-      if (judgement !== 'same') {
-        if (judgement === 'wait') end(stream, closeCodes.busy, 'another stream of this VM is alive')
-        else end(stream, closeCodes.replaced, 'another machine has this identity')
-        return
-      }
+    const isOpen = old?.facts !== undefined && !old.isClosed
+    const oldEnd = isOpen ? { address: old.peer.address, bootId: old.facts?.bootId ?? '' } : undefined
+    const judgement = takeover.judge(vm, oldEnd, { address: stream.peer.address, bootId })
+    if (judgement !== 'same') {
+      if (judgement === 'wait') end(stream, closeCodes.busy, 'another stream of this VM is alive')
+      else end(stream, closeCodes.replaced, 'another machine has this identity')
+      return
     }
     stream.hello.abort()
     stream.facts = {
@@ -230,6 +231,12 @@ export function createStreams(deps: StreamsDeps): Streams {
       const stream = current.get(vm)
       current.delete(vm)
       if (stream !== undefined) end(stream, closeCodes.revoked, 'not the key of this VM')
+    },
+    release(vm) {
+      const stream = current.get(vm)
+      current.delete(vm)
+      // Mostly nobody is there any more; one that is comes back at once, and is heard by who hears it then.
+      if (stream !== undefined) end(stream, closeCodes.busy, 'another replica has this VM')
     },
     farewell(vm, revoked) {
       const stream = current.get(vm)

@@ -9,9 +9,16 @@ export interface StreamEnd {
   readonly bootId: string
 }
 
+/** A stream that another replica holds, as far as is known here. */
+export interface RemoteStream {
+  readonly bootId: string
+  readonly lastHeard: number
+}
+
 /** Judges whether a new stream of a VM may take the place of one that is open. */
 export interface Takeover {
-  judge(vm: string, old: StreamEnd, newcomer: StreamEnd): CloneJudgement
+  /** `old`: what is open here, if something is; else what other replicas have counts. */
+  judge(vm: string, old: StreamEnd | undefined, newcomer: StreamEnd): CloneJudgement
 }
 
 export interface TakeoverDeps {
@@ -19,6 +26,8 @@ export interface TakeoverDeps {
   readonly lastHeard: (vm: string) => number
   readonly listening: Listening
   readonly heartbeatMs: (vm: string) => number
+  /** The stream of this VM that is open elsewhere. @defaultValue there is none */
+  readonly elsewhere?: (vm: string) => RemoteStream | undefined
   /** A second machine is alive with the identity of this VM. */
   readonly cloned: (vm: string, newcomer: StreamEnd) => void
 }
@@ -30,13 +39,17 @@ export function createTakeover(deps: TakeoverDeps): Takeover {
   return {
     judge(vm, old, newcomer) {
       const now = clock.now()
-      const lastHeard = deps.lastHeard(vm)
+      const remote = old === undefined ? deps.elsewhere?.(vm) : undefined
+      const lastHeard = remote?.lastHeard ?? deps.lastHeard(vm)
       const name = `${newcomer.address} ${newcomer.bootId}`
       const judgement = judgeClone({
-        isSameMachine: old.address === newcomer.address && old.bootId === newcomer.bootId,
-        connected: true,
+        isSameMachine:
+          (remote ?? old)?.bootId === newcomer.bootId &&
+          (old === undefined || old.address === newcomer.address),
+        connected: old !== undefined || remote !== undefined,
         lastHeard,
-        listenedMs: listening.since(lastHeard),
+        // The other replica listens, and takes the VM for connected no longer than it hears it.
+        listenedMs: remote === undefined ? listening.since(lastHeard) : 0,
         heartbeatMs: heartbeatMs(vm),
         suspectedSince: suspicions.since(vm, name, now),
       })

@@ -1,6 +1,7 @@
 import type { Static } from 'typebox'
 import type { VmView as VmViewSchema } from '../../shared/api/operator.ts'
 import type { PoolRecord, VmRecord } from '../store/records.ts'
+import type { RemoteHearing } from './elsewhere.ts'
 import type { Hearing } from './liveness.ts'
 import type { SessionFacts } from './session.ts'
 
@@ -12,6 +13,8 @@ export interface ViewInput {
   readonly pool: PoolRecord | undefined
   readonly session: SessionFacts | undefined
   readonly hearing: Hearing
+  /** When another replica has its stream. */
+  readonly elsewhere?: RemoteHearing
   readonly trustDomain: string
 }
 
@@ -40,8 +43,10 @@ export function vmView(input: ViewInput): VmView {
     identity:
       spec === undefined ? '' : `spiffe://${trustDomain}/ns/${spec.namespace}/sa/${spec.serviceAccount}`,
     certificateExpiresAt: record.certificateExpiresAt,
-    connected: session !== undefined && session.state !== 'closed' && hearing.state !== 'vanished',
-    lastHeard: hearing.lastHeard,
+    connected:
+      input.elsewhere?.connected ??
+      (session !== undefined && session.state !== 'closed' && hearing.state !== 'vanished'),
+    lastHeard: input.elsewhere?.lastHeard ?? hearing.lastHeard,
     ...(drain !== undefined && {
       draining: { reason: drain.reason, after: drain.after, requestedAt: drain.requestedAt, by: drain.by },
     }),

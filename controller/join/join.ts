@@ -25,10 +25,7 @@ import type { Throttle } from './throttle.ts'
 import { tokenName } from './token.ts'
 
 /** What a join needs of the fleet. */
-export type JoinFleet = Pick<
-  Fleet,
-  'isLive' | 'listenedSince' | 'holdsStream' | 'view' | 'enqueue' | 'settle' | 'bundle'
->
+export type JoinFleet = Pick<Fleet, 'isLive' | 'hearing' | 'holdsStream' | 'enqueue' | 'settle' | 'bundle'>
 
 export interface JoinSettings {
   readonly trustDomain: string
@@ -100,7 +97,6 @@ export function createJoin(deps: JoinDeps): Join {
       await store.list('pool'),
       hash === '' ? undefined : await store.get('token', tokenName(hash)),
     ]
-    const view = own && (await fleet.view(vm))
     const others = await neighbours.at(possibleAddresses(request, peer, own), vm)
     const now = clock.now()
     return {
@@ -118,9 +114,7 @@ export function createJoin(deps: JoinDeps): Join {
       network: settings.network,
       own,
       stream: {
-        connected: view?.connected ?? false,
-        lastHeard: view?.lastHeard ?? 0,
-        listenedMs: fleet.listenedSince(view?.lastHeard ?? 0),
+        ...fleet.hearing(vm),
         isOwn:
           evidence.method === 'renew' &&
           evidence.session !== undefined &&
@@ -220,26 +214,32 @@ export function createJoin(deps: JoinDeps): Join {
     return { wire: wireVersion, vm, certificate, controllerCa: deps.controllerCa(), bundle }
   }
 
-  return (request, remoteAddress, waits) =>
-    deps.throttle.run(() =>
-      withDeadline(clock, settings.deadlineMs, 'the join', async (signal) => {
-        const started = clock.now()
-        const peer = canonicalAddress(remoteAddress)
-        if (peer === undefined) throw new MooringError('ADDRESS_NOT_ALLOWED', { detail: 'no address' })
-        const csr = await refusedInPublic(request, peer, () => prove(request))
-        const judged = await deps.serial.beside(await touched(request, peer, csr.thumbprint), async () => {
-          signal.throwIfAborted()
-          waits?.throwIfAborted()
-          return admit(request, peer, csr.thumbprint)
-        })
-        await record(request, peer, judged)
-        if ('refused' in judged) throw judged.refused
-        const response = await equip(judged.vm, judged.admitted, csr, signal)
-        const { method } = request.evidence
-        metrics.observe('mooring_join_seconds', { method }, (clock.now() - started) / 1000)
-        return response
-      }),
-    )
+  return (request, remoteAddress, waits) => {
+    const { evidence } = request
+    // Who renews over its open stream has its sidecar at istiod already.
+    const brings = evidence.method !== 'renew' || evidence.session === undefined
+    return deps.throttle.run(() => joined(request, remoteAddress, waits), brings)
+  }
+
+  function joined(request: JoinRequest, remoteAddress: string, waits: AbortSignal | undefined) {
+    return withDeadline(clock, settings.deadlineMs, 'the join', async (signal) => {
+      const started = clock.now()
+      const peer = canonicalAddress(remoteAddress)
+      if (peer === undefined) throw new MooringError('ADDRESS_NOT_ALLOWED', { detail: 'no address' })
+      const csr = await refusedInPublic(request, peer, () => prove(request))
+      const judged = await deps.serial.beside(await touched(request, peer, csr.thumbprint), async () => {
+        signal.throwIfAborted()
+        waits?.throwIfAborted()
+        return admit(request, peer, csr.thumbprint)
+      })
+      await record(request, peer, judged)
+      if ('refused' in judged) throw judged.refused
+      const response = await equip(judged.vm, judged.admitted, csr, signal)
+      const { method } = request.evidence
+      metrics.observe('mooring_join_seconds', { method }, (clock.now() - started) / 1000)
+      return response
+    })
+  }
 
   /** A refusal before the key is proven: whose it was is not known. */
   async function refusedInPublic<T>(request: JoinRequest, peer: string, work: () => Promise<T>): Promise<T> {

@@ -3,7 +3,7 @@ import { errorText, isMooringError } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Client } from './client.ts'
 import { decideLease, type LeaseRecord, type Observation } from './lease-plan.ts'
-import type { KubernetesObject, ResourceType } from './resource.ts'
+import { type Lease, leases, micro } from './lease-resource.ts'
 
 export interface ElectionDeps {
   readonly client: Client
@@ -42,18 +42,6 @@ export interface Election {
   holder(): string | undefined
 }
 
-interface Lease extends KubernetesObject {
-  readonly spec?: {
-    readonly holderIdentity?: string
-    readonly leaseDurationSeconds?: number
-    readonly acquireTime?: string
-    readonly renewTime?: string
-    readonly leaseTransitions?: number
-  }
-}
-
-const leases: ResourceType = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', kind: 'Lease' }
-
 export function createElection(deps: ElectionDeps): Election {
   const { client, namespace, name, identity, clock, random } = deps
   const log = deps.log.child({ lease: `${namespace}/${name}`, identity })
@@ -63,6 +51,7 @@ export function createElection(deps: ElectionDeps): Election {
   let current: Lease | undefined
   let renewedAt = Number.NEGATIVE_INFINITY
   let isHeld = false
+  let fault: string | undefined
 
   const isLeader = () => isHeld && clock.now() - renewedAt < times.renewWithinMs && clock.now() >= renewedAt
 
@@ -101,6 +90,12 @@ export function createElection(deps: ElectionDeps): Election {
     return client.replace<Lease>(leases, { ...current, spec }, { signal, timeoutMs: timeoutMs() })
   }
 
+  function note(error: unknown): void {
+    const text = errorText(error)
+    if (fault !== text) log.warn('the lease cannot be looked at', { error: text })
+    fault = text
+  }
+
   /** Lets go at once, so that nobody waits for the lease to expire. */
   async function release(): Promise<void> {
     if (!isHeld || current === undefined) return
@@ -132,11 +127,11 @@ export function createElection(deps: ElectionDeps): Election {
         while (!signal.aborted) {
           try {
             await look(signal)
+            fault = undefined
           } catch (error) {
             // Another one was faster: seen at the next look.
-            if (!isMooringError(error, 'CONFLICT'))
-              log.debug('the lease was not looked at', { error: errorText(error) })
             if (isMooringError(error, 'CONFLICT')) isHeld = false
+            else if (!signal.aborted) note(error)
           }
           await step()
           const pause = times.everyMs * (1 + 0.2 * random())
@@ -168,9 +163,4 @@ function recordOf(lease: Lease | undefined): LeaseRecord | undefined {
     durationMs: (lease.spec?.leaseDurationSeconds ?? 0) * 1000,
     resourceVersion: lease.metadata.resourceVersion ?? '',
   }
-}
-
-/** meta/v1 MicroTime. */
-function micro(now: number): string {
-  return new Date(now).toISOString().replace('Z', '000Z')
 }

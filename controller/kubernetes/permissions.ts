@@ -1,16 +1,11 @@
 import { meshPermissions } from '../mesh/kubernetes/permissions.ts'
 import { storePermissions } from '../store/kubernetes/permissions.ts'
+import { leasePermission } from './lease-resource.ts'
 import type { Permission } from './permission.ts'
 
 /** What belongs neither to the store nor to the mesh. */
 const ownPermissions: readonly Permission[] = [
-  {
-    where: 'own',
-    apiGroup: 'coordination.k8s.io',
-    resource: 'leases',
-    verbs: ['get', 'create', 'update'],
-    why: 'which replica reconciles',
-  },
+  leasePermission,
   {
     where: 'cluster',
     apiGroup: 'authentication.k8s.io',

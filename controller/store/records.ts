@@ -106,6 +106,8 @@ export interface VmRecord {
   readonly agentVersion: string
   readonly sidecarVersion?: string
   readonly sidecarRestarts: number
+  /** Its agent waits for its turn to start the sidecar anew. */
+  readonly restartPending?: boolean
   readonly bundleRevision: string
   /** `trustDigest` of the mesh's roots that it was last known to trust. */
   readonly trust?: string

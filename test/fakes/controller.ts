@@ -95,6 +95,7 @@ export async function startController(options: TestControllerOptions = {}): Prom
     },
     hostname: 'test',
     addresses: [],
+    cores: 2,
     proc: '/proc',
     clock,
     log: createLog({ level: options.logLevel ?? 'silent' }),

@@ -9,7 +9,7 @@ import type { Parts } from '../testbed/parts/parts.ts'
 import { waitFor } from './waiting.ts'
 
 const project = resolve(import.meta.dirname, '../..')
-const port = 8443
+const firstPort = 8443
 
 /** A real controller in the host namespace; it may be killed and started again over the same data folder. */
 export interface ControllerProcess {
@@ -49,6 +49,10 @@ export interface ControllerDeps {
   readonly network: Network
   readonly parts: Parts
   readonly sidecar: BakedSidecar
+  /** Tells replicas apart. @defaultValue `controller` */
+  readonly name?: string
+  /** @defaultValue 8443 */
+  readonly port?: number
   /** The cluster whose mesh it serves; without it the mesh is its own. */
   readonly cluster?: ClusterOfController
   /** Merged over istiod's mesh configuration. */
@@ -80,11 +84,11 @@ interface Announcement {
 
 /** Prepares a controller; `start` runs it. */
 export async function createController(deps: ControllerDeps): Promise<ControllerProcess> {
-  const { network, parts, sidecar, dualStack = false } = deps
+  const { network, parts, sidecar, dualStack = false, name = 'controller', port = firstPort } = deps
   const bothFamilies = dualStack ? { ISTIO_DUAL_STACK: 'true' } : {}
-  const dataDir = join(network.hostDir, 'controller')
-  const configFile = join(network.hostDir, 'controller.yaml')
-  const logFile = join(network.hostDir, 'controller.log')
+  const dataDir = join(network.hostDir, name)
+  const configFile = join(network.hostDir, `${name}.yaml`)
+  const logFile = join(network.hostDir, `${name}.log`)
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
   const arch = process.arch === 'arm64' ? 'arm64' : 'amd64'
   const config = {

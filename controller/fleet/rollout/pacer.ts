@@ -28,7 +28,11 @@ export function createPacer(deps: PacerDeps): Pacer {
     const members = new Map<string, RolloutMember[]>()
     for (const [vm, record] of roster.vms()) {
       const facts = session(vm)
-      const restartPending = facts?.state === 'open' && facts.status.restartPending === true
+      // Of a stream that another replica has, its word counts.
+      const restartPending =
+        facts === undefined
+          ? record.restartPending === true
+          : facts.state === 'open' && facts.status.restartPending === true
       const list = members.get(record.pool) ?? []
       list.push({ vm, record, restartPending })
       members.set(record.pool, list)

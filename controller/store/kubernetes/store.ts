@@ -44,6 +44,8 @@ export interface KubernetesStore extends ResourceStore {
   health(): readonly (WatchHealth & { readonly part: string })[]
   /** What is said of a pool in its status. */
   poolConditions(name: string): readonly PoolCondition[]
+  /** It `speaks` from now on: what was decided meanwhile is to be said. */
+  speak(): void
 }
 
 /**
@@ -201,6 +203,7 @@ export async function createKubernetesStore(
       return () => listeners.delete(listener)
     },
     poolConditions: shelves.pools.conditions,
+    speak: news.ring,
     health: () => watches.map(([part, watch]) => ({ part, ...watch.health() })),
     async close() {
       listeners.clear()

@@ -59,6 +59,7 @@ export const VmStatus = Type.Object({
   agentVersion: Type.String({ maxLength: 64 }),
   sidecarVersion: Type.Optional(Type.String({ maxLength: 64 })),
   sidecarRestarts: Type.Integer({ minimum: 0 }),
+  restartPending: Type.Optional(Type.Boolean()),
   bundleRevision: Type.String({ maxLength: 64 }),
   trust: Type.Optional(Type.String({ maxLength: 64 })),
   refusedArtifact: Type.Optional(

@@ -25,6 +25,7 @@ function listening() {
     },
     takeover: {
       judge(vm, old, newcomer) {
+        if (old === undefined) return 'same'
         judged.push(`${vm} ${old.address}/${old.bootId} ${newcomer.address}/${newcomer.bootId}`)
         return judgement
       },
