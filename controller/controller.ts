@@ -10,8 +10,6 @@ import { readTrustedKeys } from './api/trusted-keys.ts'
 import { createAudit } from './audit.ts'
 import { createAgents } from './auth/agents.ts'
 import { createOperatorAccess } from './auth/operator-access.ts'
-import { createOperatorCertificates } from './auth/operator-certificates.ts'
-import { createOperators } from './auth/operators.ts'
 import { type Config, hostAndPort } from './config.ts'
 import { createInjections } from './delivery/injections.ts'
 import { createInjector } from './delivery/ssh/injector.ts'
@@ -183,11 +181,8 @@ export async function createController(deps: ControllerDeps): Promise<Controller
     random,
   })
 
-  const admits = config.operators.own === 'allowed'
-  const operators = createOperators({ store, clock, admits })
-  const certificates = createOperatorCertificates({ store, authority, trustDomain, clock, admits })
-  const operatorAccess = await createOperatorAccess({
-    ...{ operators, certificates, store, clock, oidc: config.operators.oidc },
+  const { operators, certificates, ...operatorAccess } = await createOperatorAccess({
+    ...{ store, authority, trustDomain, clock, options: config.operators },
     reviews: mode.reviews,
     log: log.child({ part: 'operators' }),
   })

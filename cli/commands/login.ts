@@ -1,10 +1,7 @@
 import path from 'node:path'
 import type { Command } from 'commander'
-import {
-  type OperatorCreated,
-  OperatorCreated as OperatorCreatedSchema,
-  WhoAmI,
-} from '../../shared/api/operator.ts'
+import { type OperatorCreated, OperatorCreated as OperatorCreatedSchema } from '../../shared/api/operator.ts'
+import { WhoAmI } from '../../shared/api/who-am-i.ts'
 import { operatorPaths } from '../../shared/api/wire.ts'
 import { MooringError } from '../../shared/errors.ts'
 import { Secret } from '../../shared/secret.ts'

@@ -6,8 +6,8 @@ import {
   OperatorCreate,
   OperatorCreated,
   OperatorView,
-  WhoAmI,
 } from '../../shared/api/operator.ts'
+import { WhoAmI } from '../../shared/api/who-am-i.ts'
 import { limits, operatorPaths } from '../../shared/api/wire.ts'
 import { isMooringError } from '../../shared/errors.ts'
 import type { Audit } from '../audit.ts'

@@ -3,6 +3,7 @@ import type { Clock } from '../../shared/clock.ts'
 import { errorText, MooringError } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Config } from '../config.ts'
+import type { Authority } from '../pki/authority.ts'
 import type { ResourceStore } from '../store/resource-store.ts'
 import { type Authenticator, createAuthenticator } from './authenticator.ts'
 import { type Authorizer, createAuthorizer, createRoleAuthorizer } from './authorizer.ts'
@@ -11,14 +12,14 @@ import type { Reviews } from './kubernetes/reviews.ts'
 import { fetchDocument } from './oidc/document.ts'
 import { createKeySet } from './oidc/key-set.ts'
 import { createOidc, type Oidc } from './oidc/oidc.ts'
-import type { OperatorCertificates } from './operator-certificates.ts'
-import type { Operators } from './operators.ts'
+import { createOperatorCertificates, type OperatorCertificates } from './operator-certificates.ts'
+import { createOperators, type Operators } from './operators.ts'
 import type { Principal } from './policy.ts'
 
 export interface OperatorAccessDeps {
-  readonly operators: Pick<Operators, 'authenticate'>
-  readonly certificates: Pick<OperatorCertificates, 'authenticate'>
-  readonly oidc: Config['operators']['oidc']
+  readonly options: Config['operators']
+  readonly authority: Pick<Authority, 'signOperator'>
+  readonly trustDomain: string
   /** Absent where nobody comes by a cluster. */
   readonly reviews: Reviews | undefined
   readonly store: ResourceStore
@@ -28,6 +29,8 @@ export interface OperatorAccessDeps {
 
 /** Who operators are, and what they may do. */
 export interface OperatorAccess {
+  readonly operators: Operators
+  readonly certificates: OperatorCertificates
   readonly authenticator: Authenticator
   readonly authorizer: Authorizer<Principal>
 }
@@ -36,8 +39,12 @@ const documentLimits = { timeoutMs: 5_000, maxBytes: 256 * 1024 } as const
 
 /** Puts together every way in which operators come. Throws `CONFIG_INVALID` for an authority that cannot be read. */
 export async function createOperatorAccess(deps: OperatorAccessDeps): Promise<OperatorAccess> {
-  const { operators, certificates, reviews, store } = deps
+  const { options, reviews, store, authority, trustDomain, clock } = deps
+  const admits = options.own === 'allowed'
+  const operators = createOperators({ store, clock, admits })
+  const certificates = createOperatorCertificates({ store, authority, trustDomain, clock, admits })
   return {
+    ...{ operators, certificates },
     authenticator: createAuthenticator({ operators, certificates, reviews, oidc: await oidcOf(deps) }),
     authorizer: createAuthorizer({
       byRole: createRoleAuthorizer({ store }),
@@ -46,12 +53,12 @@ export async function createOperatorAccess(deps: OperatorAccessDeps): Promise<Op
   }
 }
 
-async function oidcOf({ oidc, clock, log }: OperatorAccessDeps): Promise<Oidc | undefined> {
-  const { issuer, caFile } = oidc
+async function oidcOf({ options, clock, log }: OperatorAccessDeps): Promise<Oidc | undefined> {
+  const { issuer, caFile } = options.oidc
   if (issuer === '') return undefined
   const ca = caFile === '' ? undefined : await readAuthority(caFile)
   const fetch = (url: URL) => fetchDocument({ ...documentLimits, url, ca })
-  return createOidc({ ...oidc, keys: createKeySet({ issuer, fetch, clock, log }), clock })
+  return createOidc({ ...options.oidc, keys: createKeySet({ issuer, fetch, clock, log }), clock })
 }
 
 async function readAuthority(file: string): Promise<string> {

@@ -23,8 +23,8 @@ import {
   TokenView,
   VmExplanation,
   VmView,
-  WhoAmI,
 } from '../../../shared/api/operator.ts'
+import { WhoAmI } from '../../../shared/api/who-am-i.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { type ErrorCode, MooringError } from '../../../shared/errors.ts'
 import { folderAuthority } from '../../fakes/folder-authority.ts'

@@ -32,9 +32,9 @@ import {
   TokenView,
   VmExplanation,
   VmView,
-  WhoAmI,
 } from '../../../../shared/api/operator.ts'
 import { AgentStatus, Down, Up } from '../../../../shared/api/stream.ts'
+import { WhoAmI } from '../../../../shared/api/who-am-i.ts'
 import { Address, Cidr, compatibleWire, Name, paths, wireVersion } from '../../../../shared/api/wire.ts'
 import { valuesOf } from './schema-values.ts'
 
