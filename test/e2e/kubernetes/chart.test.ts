@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import t from 'tap'
 import { parseAllDocuments, stringify } from 'yaml'
 import { call } from '../../world/call.ts'
@@ -103,7 +103,7 @@ t.test('the chart puts the controller into a cluster, as a pod, and VMs live by 
     t.equal((await a.view()).address, a.vm.address, 'it is known by its own address, through the Service')
   })
 
-  const load = world.load(caller)
+  const load = world.load(caller, { seconds: 900 })
   await load.firstOk
   const entryOf = async () => kubectl('get', 'workloadentry', id, '-o', 'jsonpath={.metadata.uid}')
   const entry = await entryOf()
@@ -130,6 +130,27 @@ t.test('the chart puts the controller into a cluster, as a pod, and VMs live by 
     t.equal((await b.view()).phase, 'ready')
     t.equal(await b.shutDown(), 0)
   })
+
+  await t.test(
+    'without a folder that lasts: all but archives is in the cluster, and they come with a volume',
+    async (t) => {
+      const { pin } = controller
+      const { version, path } = world.sidecar
+      const arch = process.arch === 'arm64' ? 'arm64' : 'amd64'
+      await controller.upgrade({
+        persistence: { enabled: false },
+        extraVolumes: [{ name: 'sidecars', hostPath: { path: dirname(path) } }],
+        extraVolumeMounts: [{ name: 'sidecars', mountPath: '/sidecars', readOnly: true }],
+        config: { sidecar: { artifacts: [{ version, arch, file: join('/sidecars', basename(path)) }] } },
+      })
+      t.equal(controller.pin, pin)
+      await waitFor(async () => (await a.view()).connected, { what: 'its stream' })
+      t.equal((await a.view()).phase, 'ready')
+      const c = await world.boot('c', 'servers', { baked: false })
+      t.equal((await c.view()).phase, 'ready', 'it joins, with a sidecar out of the volume')
+      t.equal(await c.shutDown(), 0)
+    },
+  )
 
   const summary = await load.stop()
   t.equal(summary.failed, 0, failuresOf(summary))
