@@ -105,7 +105,7 @@ export function createMachine(deps: MachineDeps): Machine {
   })
   const artifacts = createArtifacts({ paths, log, fetchArtifact: deps.fetchArtifact })
   const runFolder = createRunFolder({ path: paths.run, state: deps.folders.state, user: sidecarUser })
-  const ports = createPortGuard('/proc')
+  const ports = createPortGuard('/proc', paths.versions)
   const drain = createDrain({ envoy, clock, log, effects })
   const window = createRestartWindow({ drain, log })
   const sidecar = createSidecarStep({

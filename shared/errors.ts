@@ -429,6 +429,12 @@ export const errorCatalogue = {
     'An object of that name in the cluster is not Mooring’s',
     'It was not touched. Rename or delete the object that `detail` names, or give the pool another name.',
   ),
+  MESH_ADDRESS_FOREIGN: entry(
+    409,
+    true,
+    'A WorkloadEntry that is not Mooring’s has the address of the VM',
+    'It was not touched. Give the entry that `detail` names the annotation mesh.mooring/adopt with the name of the pool, and the VM takes its place; or delete it.',
+  ),
   MESH_NAMESPACE_MISSING: entry(
     503,
     true,

@@ -58,14 +58,25 @@ export async function listeners(proc: string): Promise<readonly Listener[]> {
 
 /** Name and id of the process that has this socket open; undefined when it cannot be found out. */
 export async function ownerOf(proc: string, inode: number): Promise<string | undefined> {
+  const pid = await holderOf(proc, inode)
+  if (pid === undefined) return undefined
+  const name = await readFile(join(proc, pid, 'comm'), 'utf8').catch(() => '?')
+  return `${name.trim()} (pid ${pid})`
+}
+
+/** Path of the program that has this socket open; undefined when it cannot be found out. */
+export async function programOf(proc: string, inode: number): Promise<string | undefined> {
+  const pid = await holderOf(proc, inode)
+  return pid === undefined ? undefined : readlink(join(proc, pid, 'exe')).catch(() => undefined)
+}
+
+async function holderOf(proc: string, inode: number): Promise<string | undefined> {
   const wanted = `socket:[${inode}]`
   const pids = (await readdir(proc)).filter((name) => /^\d+$/.test(name))
   for (const pid of pids) {
     const folder = join(proc, pid, 'fd')
     for (const fd of await readdir(folder).catch(() => [])) {
-      if ((await readlink(join(folder, fd)).catch(() => '')) !== wanted) continue
-      const name = await readFile(join(proc, pid, 'comm'), 'utf8').catch(() => '?')
-      return `${name.trim()} (pid ${pid})`
+      if ((await readlink(join(folder, fd)).catch(() => '')) === wanted) return pid
     }
   }
   return undefined

@@ -8,7 +8,9 @@ import type { PoolRecord } from '../../store/records.ts'
 import { ownLabels } from '../identity-labels.ts'
 import { type IstioObject, type Mesh, type ObjectRef, objectKinds } from '../mesh.ts'
 import { refOf, rootNamespace, sameObject } from '../objects.ts'
-import { type ClusterObject, knownObject, parseObject } from './cluster-object.ts'
+import { createAdoption } from './adoption.ts'
+import { type ClusterObject, knownObject, parseObject, refText } from './cluster-object.ts'
+import { adoptAnnotation, createEntryPlaces, placeOfEntry } from './entry-places.ts'
 import type { ClusterFacts, FactSettings } from './mesh-facts.ts'
 import { createObjectCache } from './object-cache.ts'
 import { createObjectWatch, scopesOf } from './object-watch.ts'
@@ -111,9 +113,12 @@ export async function createKubernetesMesh(
         aborted,
       ),
   })
+  const places = createEntryPlaces()
+  const adoption = createAdoption({ client, places, clock, log, random })
   const watch = createObjectWatch({
     client,
     cache,
+    places,
     owner,
     namespaces,
     rootNamespace: root,
@@ -124,6 +129,7 @@ export async function createKubernetesMesh(
       if (kind === 'WorkloadGroup') tell({ about: 'group', namespace, name })
       else tell({ about: 'surroundings' })
     },
+    entryPlaced: adoption.look,
   })
 
   async function firstLook(): Promise<void> {
@@ -185,11 +191,24 @@ export async function createKubernetesMesh(
     if (clash !== undefined) throw new MooringError('MESH_SIDECAR_CLASH', { detail: clash.detail })
   }
 
+  /** What stands there already goes on; a VM does not begin beside an entry that would stay open when it is closed. */
+  function refuseBeside(object: IstioObject): void {
+    const isNew = object.status === undefined && cache.get(refOf(object)) === undefined
+    if (object.kind !== 'WorkloadEntry' || !isNew) return
+    const place = placeOfEntry(object.metadata.namespace, object.spec)
+    const pool = object.metadata.labels?.[ownLabels.pool] ?? ''
+    const other = place && places.inTheWay(place, pool)[0]
+    if (other === undefined) return
+    const detail = `${refText(other.ref)} has the address ${place?.address}; the annotation ${adoptAnnotation}: ${pool} lets the VM take its place`
+    throw new MooringError('MESH_ADDRESS_FOREIGN', { detail })
+  }
+
   return {
     mode: 'kubernetes',
     async start(aborted) {
       const lifetime = AbortSignal.any([aborted, stop.signal])
       void watch.run(lifetime)
+      void adoption.run(lifetime)
       void surroundings.follow(lifetime)
       await new Promise<void>((resolve, reject) => {
         lifetime.addEventListener('abort', () => reject(lifetime.reason), { once: true })
@@ -200,6 +219,7 @@ export async function createKubernetesMesh(
     facts: (revision) => ({ ...factsOf(revision), artifacts: deps.artifacts() }),
     async apply(object, aborted) {
       refuseClash(object)
+      refuseBeside(object)
       await writer.apply({ ...object, metadata: inward(object.kind, object.metadata) }, aborted)
     },
     async remove(ref, aborted) {

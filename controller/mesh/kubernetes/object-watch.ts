@@ -7,13 +7,14 @@ import { fullName, type Scope } from '../../kubernetes/resource.ts'
 import { createWatch, type Watch, type WatchListener } from '../../kubernetes/watch.ts'
 import { type ObjectKind, type ObjectRef, objectKinds } from '../mesh.ts'
 import { type ClusterObject, knownObject, parseObject, refText } from './cluster-object.ts'
+import type { EntryPlaces } from './entry-places.ts'
 import type { ObjectCache } from './object-cache.ts'
 import { isOwn, ownSelector } from './ownership.ts'
 import type { ForeignSidecar } from './pool-faults.ts'
 import { meshTypes } from './resource-types.ts'
 import { type GroupSpec, readGroup } from './workload-group.ts'
 
-/** Follows our objects, and of others' what pools depend on: their Sidecars and WorkloadGroups. */
+/** Follows our objects, and of others' what pools depend on: Sidecars, WorkloadGroups, and entries at VMs' addresses. */
 export interface ObjectWatch {
   /** Until aborted. */
   run(signal: AbortSignal): Promise<void>
@@ -29,6 +30,7 @@ export interface ObjectWatch {
 export interface ObjectWatchDeps {
   readonly client: Client
   readonly cache: ObjectCache
+  readonly places: EntryPlaces
   readonly owner: string
   /** Which namespaces pools may be in; empty for all. */
   readonly namespaces: readonly string[]
@@ -37,12 +39,14 @@ export interface ObjectWatchDeps {
   readonly clock: Clock
   readonly log: Log
   readonly random: () => number
-  /** A Sidecar or WorkloadGroup of somebody else was made, changed or deleted. */
+  /** An object of somebody else that is followed was made, changed or deleted. */
   readonly foreignChanged: (ref: ObjectRef) => void
+  /** An entry is where it was not, or may be adopted. */
+  readonly entryPlaced: () => void
 }
 
 /** Of these others' count too, so that all are followed. */
-const alsoForeign: readonly ObjectKind[] = ['Sidecar', 'WorkloadGroup']
+const alsoForeign: readonly ObjectKind[] = ['Sidecar', 'WorkloadGroup', 'WorkloadEntry']
 
 const Selector = Type.Object({
   workloadSelector: Type.Object({
@@ -51,7 +55,7 @@ const Selector = Type.Object({
 })
 
 export function createObjectWatch(deps: ObjectWatchDeps): ObjectWatch {
-  const { client, cache, owner, clock, log, random } = deps
+  const { client, cache, places, owner, clock, log, random } = deps
   const sidecars = new Map<string, ForeignSidecar>()
   const groups = new Map<string, GroupSpec>()
   const watches = objectKinds.flatMap((kind) =>
@@ -65,23 +69,42 @@ export function createObjectWatch(deps: ObjectWatchDeps): ObjectWatch {
   function listen(kind: ObjectKind): WatchListener<ClusterObject> {
     /** What this watch has told to be there. */
     const told = new Map<string, ObjectRef>()
+    /** Entries of others that it has told of. */
+    const others = new Map<string, ObjectRef>()
+
+    function place(ref: ObjectRef, item: ClusterObject, isOurs: boolean): void {
+      if (kind !== 'WorkloadEntry') return
+      if (isOurs) others.delete(refText(ref))
+      else others.set(refText(ref), ref)
+      places.put(ref, item, isOurs)
+      deps.entryPlaced()
+    }
+
+    function unplace(ref: ObjectRef): void {
+      if (kind !== 'WorkloadEntry') return
+      others.delete(refText(ref))
+      places.forget(ref)
+    }
 
     function changed(item: ClusterObject): void {
       const ref = refTo(kind, item)
       if (!isOwn(item.metadata, owner)) {
         // Ours until somebody took the mark off it.
         if (told.has(refText(ref)) && cache.get(ref)?.uid === item.metadata.uid) gone(item)
+        place(ref, item, false)
         noteForeign(ref, item)
         return
       }
       forgetForeign(ref)
       told.set(refText(ref), ref)
+      place(ref, item, true)
       const known = knownObject(kind, parseObject(item))
       cache.observed(ref, known, known.resourceVersion)
     }
 
     function gone(item: ClusterObject): void {
       const ref = refTo(kind, item)
+      unplace(ref)
       forgetForeign(ref)
       told.delete(refText(ref))
       cache.observed(ref, undefined, item.metadata.resourceVersion ?? '')
@@ -90,9 +113,11 @@ export function createObjectWatch(deps: ObjectWatchDeps): ObjectWatch {
     return {
       replaced(items) {
         const present = new Set(items.map((item) => refText(refTo(kind, item))))
+        for (const [key, ref] of others) if (!present.has(key)) unplace(ref)
         for (const [key, ref] of told) {
           if (present.has(key)) continue
           told.delete(key)
+          unplace(ref)
           cache.vanished(ref)
         }
         for (const key of [...sidecars.keys(), ...groups.keys()]) {
@@ -118,7 +143,8 @@ export function createObjectWatch(deps: ObjectWatchDeps): ObjectWatch {
       if (group === undefined) groups.delete(refText(ref))
       else groups.set(refText(ref), group)
     }
-    if (alsoForeign.includes(ref.kind)) deps.foreignChanged(ref)
+    // Entries of others change all the time, and matter to those at their address alone.
+    if (alsoForeign.includes(ref.kind) && ref.kind !== 'WorkloadEntry') deps.foreignChanged(ref)
   }
 
   function forgetForeign(ref: ObjectRef): void {

@@ -35,14 +35,24 @@ export interface RunningSidecar {
   /** GET from its Envoy's admin interface. */
   admin(path: string): Promise<string>
   stop(): Promise<void>
+  /** As whoever runs it by hand stops it: pilot-agent takes its Envoy along. */
+  end(): Promise<void>
 }
 
+/** Further environment of a pilot-agent, which goes before what the bundle says. */
+export type SidecarEnvironment = Readonly<Record<string, string>>
+
 /** A bare pilot-agent in a VM with what the bundle says, and the capture after it. */
-export async function startSidecar(vm: Vm, bundle: Bundle, version: string): Promise<RunningSidecar> {
+export async function startSidecar(
+  vm: Vm,
+  bundle: Bundle,
+  version: string,
+  environment: SidecarEnvironment = {},
+): Promise<RunningSidecar> {
   // A machine in use tracks its connections from the start. One that begins with the capture takes a connection
   // that istiod speaks on first for a new one from outside, redirects it, and cuts the sidecar off for half a minute.
   await vm.exec('iptables', ['-A', 'INPUT', '-m', 'conntrack', '--ctstate', 'ESTABLISHED', '-j', 'ACCEPT'])
-  const sidecar = await launchSidecar(vm, bundle, version)
+  const sidecar = await launchSidecar(vm, bundle, version, environment)
   await waitFor(async () => (await sidecar.admin('/ready')).includes('LIVE'), { what: `Envoy on ${vm.name}` })
   const rules = captureRules(bundle, {
     controllerAddresses: [bundle.mesh.istiod.address],
@@ -55,13 +65,18 @@ export async function startSidecar(vm: Vm, bundle: Bundle, version: string): Pro
 }
 
 /** The same, without waiting for anything. */
-export async function launchSidecar(vm: Vm, bundle: Bundle, version: string): Promise<RunningSidecar> {
+export async function launchSidecar(
+  vm: Vm,
+  bundle: Bundle,
+  version: string,
+  environment: SidecarEnvironment = {},
+): Promise<RunningSidecar> {
   const run = join(vm.root, 'run')
   await createRunFolder({ path: run, state: vm.root, user: sidecarUser }).write(sidecarFileList(bundle))
   const spec = sidecarSpec(bundle, { version, run })
   const log = openSync(join(vm.root, 'sidecar.log'), 'a')
   const child = vm.spawn(spec.command, spec.args, {
-    env: spec.env,
+    env: { ...spec.env, ...environment },
     cwd: spec.cwd,
     uid: spec.uid,
     gid: spec.gid,
@@ -72,6 +87,10 @@ export async function launchSidecar(vm: Vm, bundle: Bundle, version: string): Pr
     admin: (path) => adminGet(vm, path),
     async stop() {
       child.kill('SIGKILL')
+      await exited
+    },
+    async end() {
+      child.kill('SIGTERM')
       await exited
     },
   }

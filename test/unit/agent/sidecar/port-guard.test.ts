@@ -51,6 +51,29 @@ t.test('port, program and process are named', async (t) => {
   })
 })
 
+t.test('a sidecar that is not Mooring’s is in the way, though it runs as the same user', async (t) => {
+  const proc = t.testdir()
+  await mkdir(path.join(proc, 'net'), { recursive: true })
+  const programs = { 77: '/usr/local/bin/envoy', 78: '/state/sidecar/versions/1-a/bin/envoy (deleted)' }
+  for (const [pid, program] of Object.entries(programs)) {
+    await mkdir(path.join(proc, pid, 'fd'), { recursive: true })
+    await symlink(`socket:[${pid}]`, path.join(proc, pid, 'fd/3'))
+    await symlink(program, path.join(proc, pid, 'exe'))
+    await writeFile(path.join(proc, pid, 'comm'), 'envoy')
+  }
+  const lines = [line(15006, 77, 1337), line(15001, 78, 1337), line(15090, 79, 1337)]
+  await writeFile(path.join(proc, 'net/tcp'), ['head', ...lines].join('\n'))
+  const capture = { enabled: true, dns: true }
+  await t.rejects(createPortGuard(proc, '/state/sidecar/versions').mustBeFree({ capture }), {
+    code: 'PORT_IN_USE',
+    detail: '15006 by envoy (pid 77)',
+  })
+  await t.resolves(
+    createPortGuard(proc).mustBeFree({ capture }),
+    'who does not know where its own are asks nobody',
+  )
+})
+
 t.test('DNS is needed only where it is captured', async (t) => {
   const proc = t.testdir()
   await mkdir(path.join(proc, 'net'), { recursive: true })
