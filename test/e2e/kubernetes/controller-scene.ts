@@ -1,10 +1,12 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { leasePermission } from '../../../controller/kubernetes/lease-resource.ts'
 import { storePermissions } from '../../../controller/store/kubernetes/permissions.ts'
 import { type Cluster, startCluster } from '../../testbed/kubernetes/cluster.ts'
 import { type ClusterIstiod, istiodAddress, startIstiod } from '../../testbed/kubernetes/istiod.ts'
 import { ensureClusterParts, ensureIstiodParts, type IstiodParts } from '../../testbed/kubernetes/parts.ts'
 import { silentProgress as progress } from '../../testbed/progress.ts'
+import type { ClusterOfController } from '../../world/controller-process.ts'
 import { createWorld, type World, type WorldDeps } from '../../world/world.ts'
 import { controllerAccount, controllerRoles, namespaceObject } from './mesh-scene.ts'
 
@@ -14,6 +16,8 @@ export interface KubernetesWorld extends World {
   readonly istiod: ClusterIstiod
   /** Starts an istiod of another revision beside it, at the address that the controller was told. */
   startRevision(revision: string): Promise<ClusterIstiod>
+  /** What a further replica is told of the cluster. */
+  readonly access: ClusterOfController
 }
 
 export interface KubernetesWorldDeps extends Omit<WorldDeps, 'startCluster'> {
@@ -32,7 +36,7 @@ export async function createKubernetesWorld(deps: KubernetesWorldDeps): Promise<
   const { revisions = [], istiodParts = await ensureIstiodParts({ progress }) } = deps
   // As in the mesh of the controller's own: Istio's retries would hide failed requests.
   const mesh = { defaultProviders: {}, defaultHttpRetryPolicy: { attempts: 0 } }
-  let made: Pick<KubernetesWorld, 'cluster' | 'istiod' | 'startRevision'> | undefined
+  let made: Pick<KubernetesWorld, 'cluster' | 'istiod' | 'startRevision' | 'access'> | undefined
   const world = await createWorld({
     ...deps,
     async startCluster(network) {
@@ -46,21 +50,22 @@ export async function createKubernetesWorld(deps: KubernetesWorldDeps): Promise<
       await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=90s'])
       await cluster.apply([namespaceObject('shop'), ...controllerRoles()])
       await cluster.apply(storeRoles())
-      made = { cluster, istiod, startRevision: start }
       const kubeconfig = await cluster.kubeconfigFor(controllerAccount)
       const place = (number: number) => `${istiodAddress(number)}:15012`
       const istiodAddresses = Object.fromEntries(revisions.map((name, i) => [name, place(i + 1)]))
-      return { kubeconfig, namespace, istiodAddress: place(0), istiodAddresses }
+      const access = { kubeconfig, namespace, istiodAddress: place(0), istiodAddresses }
+      made = { cluster, istiod, startRevision: start, access }
+      return access
     },
   })
   if (made === undefined) throw new Error('the world has no cluster')
   return { ...world, ...made }
 }
 
-/** The roles that `storePermissions` asks for, given to the controller's account. */
+/** The roles that the store asks for, and what replicas need, given to the controller's account. */
 function storeRoles(): readonly object[] {
   const rules = (wanted: 'pools' | 'own') =>
-    storePermissions
+    [...storePermissions, leasePermission]
       .filter(({ where }) => where === wanted)
       .map(({ apiGroup, resource, verbs }) => ({ apiGroups: [apiGroup], resources: [resource], verbs }))
   const rbac = { apiVersion: 'rbac.authorization.k8s.io/v1' }
