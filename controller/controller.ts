@@ -11,8 +11,7 @@ import { createAudit } from './audit.ts'
 import { createAgents } from './auth/agents.ts'
 import { createOperatorAccess } from './auth/operator-access.ts'
 import { type Config, hostAndPort } from './config.ts'
-import { createInjections } from './delivery/injections.ts'
-import { createInjector } from './delivery/ssh/injector.ts'
+import { createDelivery } from './delivery/delivery.ts'
 import { createEffects, type EffectName } from './effects.ts'
 import { createFleet, type Fleet } from './fleet/fleet.ts'
 import { createChallenges } from './join/challenge.ts'
@@ -222,23 +221,10 @@ export async function createController(deps: ControllerDeps): Promise<Controller
     },
   })
 
-  const { injection } = config
-  const injections = createInjections({
-    clock,
-    injector: createInjector({
-      ...{ store, audit, clock, random, environment: deps.environment ?? {} },
-      controller: () => known,
-      files: { folder: injection.files },
-      credentials: injection.credentials,
-      pinnedFile: join(dataDir, 'injection', 'known_hosts'),
-      parallel: injection.parallel,
-      settings: {
-        reachMs: injection.reachSeconds * 1000,
-        joinMs: injection.joinSeconds * 1000,
-        settleMs: injection.readySeconds * 1000,
-      },
-      log: log.child({ part: 'injector' }),
-    }),
+  const injections = createDelivery({
+    ...{ store, audit, clock, log, random, dataDir, environment: deps.environment ?? {} },
+    config: config.injection,
+    controller: () => known,
   })
 
   const server = await createServer({

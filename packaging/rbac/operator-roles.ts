@@ -30,7 +30,10 @@ export const operatorRoles: readonly OperatorRole[] = [
     suffix: 'view',
     into: 'view',
     why: 'sees pools and VMs',
-    rules: [{ apiGroups: group, resources: ['pools', 'virtualmachines'], verbs: ['get', 'list', 'watch'] }],
+    rules: [
+      { apiGroups: group, resources: ['pools', 'virtualmachines'], verbs: ['get', 'list', 'watch'] },
+      { apiGroups: group, resources: ['injections'], verbs: ['get', 'list'] },
+    ],
   },
   {
     like: 'operator',
@@ -41,6 +44,7 @@ export const operatorRoles: readonly OperatorRole[] = [
       { apiGroups: group, resources: ['tokens'], verbs: ['list', 'create', 'delete'] },
       { apiGroups: group, resources: ['virtualmachines'], verbs: ['delete'] },
       { apiGroups: group, resources: ['virtualmachines/drain'], verbs: ['create'] },
+      { apiGroups: group, resources: ['injections'], verbs: ['create'] },
     ],
   },
   {

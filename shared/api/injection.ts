@@ -13,6 +13,17 @@ export const SshHost = Type.String({
 /** Lines as in OpenSSH's known_hosts. */
 const KnownHosts = Type.String({ maxLength: 128 * 1024 })
 
+/** What is believed of machines that are made VMs of a pool by SSH. */
+export const PoolInjection = Type.Object(
+  {
+    /** Keys of hosts, as lines of OpenSSH's known_hosts. */
+    hostKeys: Type.Optional(Type.Array(Type.String({ maxLength: 2048 }), { maxItems: 1024 })),
+    /** A key that nobody vouches for: `pin` takes and records the one that is seen first. */
+    firstSight: Type.Optional(Type.Enum(['refuse', 'pin'])),
+  },
+  shut,
+)
+
 /** VMs that a request may name. */
 export const mostTargets = 100
 

@@ -2,6 +2,7 @@ import { type Static, Type } from 'typebox'
 import { conditionTypes } from '../conditions.ts'
 import { phases } from '../lifecycle.ts'
 import { Capture, Drain, Probe, WorkloadPort } from './bundle.ts'
+import { PoolInjection } from './injection.ts'
 import { joinMethodNames, Nic } from './join.ts'
 import { AfterDrain, DrainReason, Health } from './stream.ts'
 import { Address, Cidr, Name, Seconds, Text, Time } from './wire.ts'
@@ -82,18 +83,7 @@ export const PoolSpec = Type.Object(
         { additionalProperties: false },
       ),
     ),
-    /** What is believed of machines that are made VMs of this pool by SSH. */
-    injection: Type.Optional(
-      Type.Object(
-        {
-          /** Keys of hosts, as lines of OpenSSH's known_hosts. */
-          hostKeys: Type.Optional(Type.Array(Type.String({ maxLength: 2048 }), { maxItems: 1024 })),
-          /** A key that nobody vouches for: `pin` takes and records the one that is seen first. */
-          firstSight: Type.Optional(Type.Enum(['refuse', 'pin'])),
-        },
-        { additionalProperties: false },
-      ),
-    ),
+    injection: Type.Optional(PoolInjection),
     liveness: Type.Optional(
       Type.Object(
         {

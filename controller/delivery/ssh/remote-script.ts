@@ -152,10 +152,13 @@ undo() {
     systemctl daemon-reload || :
     if [ -e "$manifest" ]; then systemctl try-restart mooring-agent.service || :; fi
   fi
-  rm -rf "$stage"
+  empty_stage
 }
 
-finish() { rm -rf "$stage" '${layout.token}'; }
+# What is mounted there stays.
+empty_stage() { rm -rf "$stage" 2>/dev/null || [ -z "$(ls -A "$stage")" ]; }
+
+finish() { empty_stage && rm -f '${layout.token}'; }
 
 remove() {
   if [ "$(owner)" = foreign ]; then fail 'there is another installation of the agent'; fi
@@ -183,7 +186,7 @@ remove() {
     systemctl reset-failed $units 2>/dev/null || :
     say removed yes
   fi
-  rm -rf "$stage"
+  empty_stage
 }
 
 main() {
