@@ -145,5 +145,6 @@ try {
 } catch (error) {
   const fix = error instanceof MooringError ? `\n${error.fix}` : ''
   process.stderr.write(`mooring-controller: ${errorText(error)}${fix}\n`)
-  process.exitCode = exitCodeOf(error)
+  // Not by `exitCode`: what a start that failed half-way left running would keep the process.
+  process.exit(exitCodeOf(error))
 }

@@ -100,7 +100,8 @@ export function createWatch<T extends KubernetesObject>(deps: WatchDeps<T>): Wat
       return { was: 'ended', resourceVersion, heard }
     } catch (error) {
       if (dead.signal.aborted && !signal.aborted) {
-        log.warn('a watch fell silent and is begun anew', { silenceMs })
+        // Where nothing changes there may be no bookmarks either; one that is dead fails when it is begun anew.
+        log.debug('a watch fell silent and is begun anew', { silenceMs })
         return { was: 'silent', resourceVersion, heard }
       }
       return failed(error, signal, resourceVersion, heard)

@@ -84,6 +84,9 @@ export function createTokenWriter({ client, shelves, namespace }: TokenWriterDep
   return {
     async put(name, value) {
       const own = ownOf(name)
+      if (own === undefined && shelves.pools.get(value.pool)?.deleting !== undefined) {
+        throw new MooringError('REQUEST_INVALID', { detail: `pool ${value.pool} is being deleted` })
+      }
       const before = own === undefined ? new Map<number, readonly string[]>() : tokens.keysOf(own, name)
       const written = pagesToWrite(before, value.uses, value.usedBy)
       const first = written.get(0) ?? before.get(0) ?? []

@@ -21,6 +21,8 @@ export interface CertificateRequest {
   readonly commonName: string
   /** What Kubernetes takes for the groups of a user. */
   readonly organizations?: readonly string[]
+  /** When it ends. @defaultValue later than every testbed */
+  readonly notAfter?: Date
   /** Names and addresses of a server. */
   readonly hosts?: readonly string[]
 }
@@ -62,6 +64,7 @@ export async function createAuthority(name: string): Promise<Authority> {
       signingKey: keys.privateKey,
       serialNumber: serial.toString(16).padStart(4, '0'),
       ...validity,
+      ...(request.notAfter !== undefined && { notAfter: request.notAfter }),
       signingAlgorithm: algorithm,
       extensions: [
         new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),

@@ -119,6 +119,10 @@ t.test('a pool is held while VMs are in it: it stays in force, and lets nobody i
     (await store.list('token')).map(({ name }) => name),
     ['tok-b'],
   )
+  await t.rejects(store.commit([{ put: 'token', name: 'tok-c', value }]), {
+    code: 'REQUEST_INVALID',
+    detail: 'pool web is being deleted',
+  })
   await put(store, { ...plain, phase: 'left' })
   await until(async () => (await client.get(pools, web)) === undefined)
   t.equal(await store.get('pool', 'web'), undefined)
