@@ -27,45 +27,100 @@ export interface StandInOpenStack {
 }
 
 const password = 'correct horse'
+const region = 'RegionOne'
+
+/** Who the stand-in knows, with the project that each may act in. */
+const users: Readonly<Record<string, { readonly password: string; readonly project: string }>> = {
+  mooring: { password, project: 'nfv' },
+  tacker: { password: 'battery staple', project: 'service' },
+}
+
+export interface StandInOptions {
+  /** @defaultValue 127.0.0.1 */
+  readonly address?: string
+  /** Of Tacker, for the catalogue. @defaultValue the stand-in itself, under `/nfv` */
+  readonly tacker?: string
+  readonly tokenSeconds?: number
+  readonly now?: () => number
+}
 
 /**
- * A stand-in for a cloud: Keystone (Identity API v3, tokens by password) as it is documented, and behind its tokens
- * whatever `answer` says, as Nova under `/compute` and Tacker under `/nfv`.
+ * A stand-in for a cloud: Keystone (Identity API v3, tokens by password, which others may look at) as it is documented,
+ * and behind its tokens whatever `answer` says, as Nova under `/compute` and Tacker under `/nfv`.
  */
 export async function startStandInOpenStack(
   answer: (seen: Seen) => StandInAnswer,
-  { tokenSeconds = 3600, now = () => Date.now() }: { tokenSeconds?: number; now?: () => number } = {},
+  options: StandInOptions = {},
 ): Promise<StandInOpenStack> {
+  const { address = '127.0.0.1', tokenSeconds = 3600, now = () => Date.now() } = options
   const seen: Seen[] = []
-  const good = new Map<string, number>()
+  const good = new Map<string, { readonly until: number; readonly body: object }>()
   let given = 0
 
-  function token(body: unknown): StandInAnswer {
-    const { auth } = body as {
+  function token(asked: unknown): StandInAnswer {
+    const { auth } = asked as {
       auth: {
         identity: { password: { user: { name: string; password: string } } }
         scope: { project: { name: string } }
       }
     }
     const { user } = auth.identity.password
-    if (user.name !== 'mooring' || user.password !== password || auth.scope.project.name !== 'nfv')
-      return unauthorized
+    const known = users[user.name]
+    if (known?.password !== user.password || auth.scope.project.name !== known.project) return unauthorized
     given += 1
     const name = `token-${given}`
     const until = now() + tokenSeconds * 1000
-    good.set(name, until)
-    const endpoint = (path: string) => [{ interface: 'public', region_id: 'RegionOne', url: `${url}${path}` }]
-    const catalog = [
-      { type: 'compute', endpoints: endpoint('/compute/v2.1') },
-      { type: 'nfv-orchestration', endpoints: endpoint('/nfv') },
-    ]
-    const expires = new Date(until).toISOString()
+    const body = { token: tokenOf(user.name, known.project, until) }
+    good.set(name, { until, body })
+    return { status: 201, headers: { 'x-subject-token': name }, body }
+  }
+
+  /** As `POST /v3/auth/tokens` shows it, and to whom it is shown (`GET`, keystonemiddleware). */
+  function tokenOf(user: string, project: string, until: number): object {
+    const domain = { id: 'default', name: 'Default' }
+    const endpoints = (at: string) =>
+      ['public', 'internal', 'admin'].map((kind) => ({
+        id: kind,
+        interface: kind,
+        region,
+        region_id: region,
+        url: at,
+      }))
+    const services = {
+      identity: `${url}/v3`,
+      compute: `${url}/compute/v2.1`,
+      'nfv-orchestration': options.tacker ?? `${url}/nfv`,
+    }
     return {
-      status: 201,
-      headers: { 'x-subject-token': name },
-      body: { token: { expires_at: expires, catalog } },
+      methods: ['password'],
+      issued_at: new Date(now()).toISOString(),
+      expires_at: new Date(until).toISOString(),
+      audit_ids: [user],
+      user: { id: `id-${user}`, name: user, domain, password_expires_at: null },
+      project: { id: `id-${project}`, name: project, domain },
+      is_domain: false,
+      roles: ['admin', 'member', 'reader'].map((name) => ({ id: name, name })),
+      catalog: Object.entries(services).map(([type, at]) => ({
+        id: type,
+        type,
+        name: type,
+        endpoints: endpoints(at),
+      })),
     }
   }
+
+  function identity({ method, path, headers, body }: Seen): StandInAnswer | undefined {
+    if (path === '/v3' || path === '/v3/') return { status: 200, body: { version: versionAt(url) } }
+    if (path !== '/v3/auth/tokens') return undefined
+    if (method === 'POST') return token(body)
+    const shown = String(headers['x-subject-token'])
+    const found = good.get(shown)
+    if (found === undefined || !isGood(headers)) return unauthorized
+    return { status: 200, headers: { 'x-subject-token': shown }, body: found.body }
+  }
+
+  const isGood = (headers: IncomingMessage['headers']) =>
+    (good.get(String(headers['x-auth-token']))?.until ?? 0) > now()
 
   const server = createServer(async (request, response) => {
     const parts: Buffer[] = []
@@ -74,10 +129,10 @@ export async function startStandInOpenStack(
     const body: unknown = text === '' ? undefined : JSON.parse(text)
     const { method = '', url: path = '', headers } = request
     const respond = (): StandInAnswer => {
-      if (path === '/v3/auth/tokens' && method === 'POST') return token(body)
-      const until = good.get(String(headers['x-auth-token']))
-      if (until === undefined || until <= now()) return unauthorized
       const one = { method, path, headers, body }
+      const own = identity(one)
+      if (own !== undefined) return own
+      if (!isGood(headers)) return unauthorized
       seen.push(one)
       return answer(one)
     }
@@ -85,8 +140,8 @@ export async function startStandInOpenStack(
     response.writeHead(status, { ...(said !== undefined && { 'content-type': 'application/json' }), ...own })
     response.end(typeof said === 'string' || said === undefined ? said : JSON.stringify(said))
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  await new Promise<void>((resolve) => server.listen(0, address, resolve))
+  const url = `http://${address}:${(server.address() as AddressInfo).port}`
   return {
     url,
     seen,
@@ -99,8 +154,15 @@ export async function startStandInOpenStack(
   }
 }
 
-/** Who the stand-in knows. */
+/** A controller's user. */
 export const standInUser = { user: 'mooring', project: 'nfv', password } as const
+
+/** Tacker's own user. */
+export const standInTacker = { name: 'tacker', password: 'battery staple', project: 'service' } as const
+
+function versionAt(url: string): object {
+  return { id: 'v3.14', status: 'stable', 'media-types': [], links: [{ rel: 'self', href: `${url}/v3/` }] }
+}
 
 const unauthorized: StandInAnswer = {
   status: 401,

@@ -8,6 +8,8 @@ import type { PartCache } from './part-cache.ts'
 export interface DebianFilesRequest {
   /** Packages to unpack into one folder. */
   readonly names: readonly string[]
+  /** What all of them are called. @defaultValue their names */
+  readonly title?: string
   /** Files that must be there then. */
   readonly files: readonly string[]
 }
@@ -26,9 +28,9 @@ export async function provideDebianFiles(
 ): Promise<string> {
   const limits = signal === undefined ? {} : { signal }
   const { suite } = await readAptSource(signal)
-  const wanted = request.names.join(', ')
+  const wanted = request.title ?? request.names.join(', ')
   return cache.provide({
-    key: `debian-${suite}-${request.names.join('-')}-${arch}`,
+    key: `debian-${suite}-${request.title ?? request.names.join('-')}-${arch}`,
     label: `${wanted} (from Debian ${suite})`,
     files: request.files,
     executables: [],

@@ -41,7 +41,8 @@ export async function unpackWheel(request: WheelRequest): Promise<void> {
   await rm(download, { recursive: true })
 }
 
-async function findPython(request: WheelRequest): Promise<string> {
+/** A Python with pip, which is installed where it is missing. */
+export async function findPython(request: Pick<WheelRequest, 'step' | 'signal'>): Promise<string> {
   const hasPip = async () => {
     const { code } = await runCommand('python3', ['-m', 'pip', '--version'], { timeoutMs: 60_000 }).catch(
       () => ({
@@ -60,6 +61,7 @@ async function findPython(request: WheelRequest): Promise<string> {
   throw new TestbedError('PYTHON_MISSING')
 }
 
-function lastLines(text: string): string {
+/** The end of what a program said. */
+export function lastLines(text: string): string {
   return text.trim().split('\n').slice(-6).join('\n')
 }
