@@ -129,9 +129,16 @@ async function present(deps: ClusterBackupDeps): Promise<readonly (readonly [Plu
   return [
     ...(authority === undefined ? [] : [['secrets', kept(authority)] as const]),
     ...records.items.map((object) => ['secrets', kept(object)] as const),
-    ...allPools.items.map((object) => ['pools', kept(withoutStatus(object))] as const),
-    ...vms.items.map((object) => ['virtualmachines', kept(withCurrentStatus(object))] as const),
+    ...allPools.items.filter(isStaying).map((object) => ['pools', kept(withoutStatus(object))] as const),
+    ...vms.items
+      .filter(isStaying)
+      .map((object) => ['virtualmachines', kept(withCurrentStatus(object))] as const),
   ]
+}
+
+/** What somebody has deleted is on its way out. */
+function isStaying({ metadata }: KubernetesObject): boolean {
+  return metadata.deletionTimestamp === undefined
 }
 
 function withoutStatus({ status: _, ...object }: Content): Content {

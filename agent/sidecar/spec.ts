@@ -42,9 +42,10 @@ function environment(bundle: Bundle, paths: SpecPaths): Record<string, string> {
     ...mesh.environment,
     PROXY_CONFIG: JSON.stringify(proxyConfig(bundle, paths)),
     // Verifies istiod by its name though it is dialled by its address: no entry in /etc/hosts. It covers the
-    // CA too only while CA_ADDR is empty (istio pilot/cmd/pilot-agent/options/security.go).
+    // CA too only while CA_ADDR is empty (istio pilot/cmd/pilot-agent/options/security.go); a certificate service
+    // beside istiod is dialled, and verified, by the name that the mesh gives it.
     ISTIOD_SAN: mesh.istiod.host,
-    CA_ADDR: '',
+    CA_ADDR: mesh.environment.CA_ADDR ?? '',
     XDS_ROOT_CA: `./${runFiles.rootCertificate}`,
     CA_ROOT_CA: `./${runFiles.rootCertificate}`,
     PILOT_CERT_PROVIDER: 'custom',

@@ -113,7 +113,7 @@ export function clusterFacts(
       },
       rootCertificates: root,
       proxyConfig: sidecarConfig(defaults, settings.proxyConfig),
-      environment: settings.environment,
+      environment: { ...certificateService(sources.injectorValues), ...settings.environment },
       certificateTtlSeconds: settings.certificateTtlSeconds,
     },
   }
@@ -136,6 +136,15 @@ function merge(base: Tree, over: Tree): Tree {
 function clusterName(values: string | undefined): string | undefined {
   const { global } = readTree(values) ?? {}
   return text(tree(tree(global).multiCluster).clusterName)
+}
+
+/**
+ * Where workloads get certificates when istiod is not who signs, as with istio-csr: what Istio's own injection gives pods
+ * (istio manifests/charts/istio-control/istio-discovery/files/injection-template.yaml, `caAddress`).
+ */
+function certificateService(values: string | undefined): Readonly<Record<string, string>> {
+  const address = text(tree(readTree(values)?.global).caAddress)
+  return address === undefined ? {} : { CA_ADDR: address }
 }
 
 const GatewayService = Type.Object({

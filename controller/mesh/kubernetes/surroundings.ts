@@ -90,9 +90,7 @@ export function createSurroundings(deps: SurroundingsDeps): Surroundings {
     const suffix = revisionSuffix(revision)
     const [meshConfig, injectorValues] = await Promise.all([
       readText(`istio${suffix}`, 'mesh', signal),
-      settings.clusterId === undefined
-        ? readText(`istio-sidecar-injector${suffix}`, 'values', signal)
-        : undefined,
+      readText(`istio-sidecar-injector${suffix}`, 'values', signal),
     ])
     return clusterFacts({ ...shared, meshConfig, injectorValues }, settings, revision)
   }

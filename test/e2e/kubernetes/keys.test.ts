@@ -244,12 +244,7 @@ async function startReplica({ network }: KubernetesWorld) {
   const file = join(network.hostDir, 'other.yaml')
   const dataDir = join(network.hostDir, 'other')
   await mkdir(dataDir, { mode: 0o700 })
-  const text = JSON.stringify({
-    ...config,
-    ...{ dataDir, listen: `0.0.0.0:${port}`, instance: 'other' },
-    // This scene is of keys: it judges no VM, all of whose streams are at the first one.
-    fleet: { reconnectWindowSeconds: 100_000 },
-  })
+  const text = JSON.stringify({ ...config, dataDir, listen: `0.0.0.0:${port}`, instance: 'other' })
   await writeFile(file, text)
   const child = network.host.spawn(process.execPath, [main, 'run', '--config', file, '--json'], {
     cwd: project,

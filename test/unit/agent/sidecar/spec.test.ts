@@ -79,6 +79,14 @@ t.test("the mesh's own settings come through, but not over what only the VM know
   t.ok(config.proxyStatsMatcher.inclusionRegexps.length > 1)
 })
 
+t.test('certificates come from istiod, or from who signs beside it', async (t) => {
+  const { env } = specOf((bundle) => {
+    bundle.mesh.environment = { CA_ADDR: 'cert-manager-istio-csr.cert-manager.svc:443' }
+  })
+  t.equal(env.CA_ADDR, 'cert-manager-istio-csr.cert-manager.svc:443')
+  t.equal(specOf(() => {}).env.CA_ADDR, '')
+})
+
 t.test('nothing binds the sidecar to the entry that the controller owns', async (t) => {
   const { env } = specOf((bundle) => {
     bundle.mesh.proxyConfig = { proxyMetadata: { ISTIO_META_AUTO_REGISTER_GROUP: 'g' } }

@@ -49,6 +49,16 @@ t.test('everything is taken from where Istio keeps it', async (t) => {
   })
 })
 
+t.test('who signs beside istiod is who Istio’s injection names, or the configuration', async (t) => {
+  const injectorValues = '{"global":{"caAddress":"cert-manager-istio-csr.cert-manager.svc:443"}}'
+  const environmentOf = (environment: Readonly<Record<string, string>>) =>
+    clusterFacts({ ...sources, injectorValues }, { ...settings, environment }).facts?.environment
+  t.same(environmentOf({ A: 'b' }), { A: 'b', CA_ADDR: 'cert-manager-istio-csr.cert-manager.svc:443' })
+  t.same(environmentOf({ CA_ADDR: 'csr.example:8443' }), { CA_ADDR: 'csr.example:8443' })
+  const none = clusterFacts({ ...sources, injectorValues: '{"global":{"caAddress":""}}' }, settings)
+  t.same(none.facts?.environment, { A: 'b' })
+})
+
 t.test('defaults are Istio’s, and the configuration goes before', async (t) => {
   const bare = { ...sources, meshConfig: 'defaultConfig: {discoveryAddress: x, image: {imageType: y}}' }
   const { facts } = clusterFacts({ ...bare, injectorValues: 'no: {json', network: undefined }, settings)
