@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import t from 'tap'
-import type { CertificateServiceSettings } from '../../testbed/apps/certificate-service.ts'
+import type { CsrSignerSettings } from '../../testbed/apps/csr-signer.ts'
 import { call } from '../../world/call.ts'
 import { adminGet } from '../../world/envoy-admin.ts'
 import type { Member } from '../../world/member.ts'
@@ -63,13 +63,13 @@ async function startService({ network, cluster }: KubernetesWorld): Promise<Read
   ])
   const { data } = JSON.parse(secret.stdout) as { data: Record<string, string> }
   const text = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString()
-  const settings: CertificateServiceSettings = {
+  const settings: CsrSignerSettings = {
     ...{ host: network.hostAddress, port, name, root: text('ca-cert.pem'), rootKey: text('ca-key.pem') },
     kubeconfig: cluster.kubeconfig,
   }
-  const file = join(network.hostDir, 'certificate-service.json')
+  const file = join(network.hostDir, 'csr-signer.json')
   await writeFile(file, JSON.stringify(settings), { mode: 0o600 })
-  const script = join(project, 'test/testbed/apps/certificate-service.ts')
+  const script = join(project, 'test/testbed/apps/csr-signer.ts')
   const child = network.host.spawn(process.execPath, [script, file], { stdio: ['ignore', 'pipe', 'inherit'] })
   const signed = new Map<string, string>()
   let isListening = false

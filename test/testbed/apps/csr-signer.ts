@@ -3,7 +3,7 @@
  * ca.proto), believes a token by TokenReview for the audience `istio-ca`, and signs with the mesh's own root in place of
  * cert-manager. A line on standard output for each certificate: identity and serial number.
  *
- *     node certificate-service.ts SETTINGS.json
+ *     node csr-signer.ts SETTINGS.json
  */
 import 'reflect-metadata'
 import { createPrivateKey, generateKeyPairSync, randomBytes, webcrypto } from 'node:crypto'
@@ -28,7 +28,7 @@ import { systemClock as clock } from '../../../shared/clock.ts'
 import { createFrameReader, encodeFrame } from './grpc-frames.ts'
 
 /** What the one argument's file holds. */
-export interface CertificateServiceSettings {
+export interface CsrSignerSettings {
   readonly host: string
   readonly port: number
   /** DNS name in its certificate. */
@@ -43,7 +43,7 @@ const rsa = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' } as const
 const hourMs = 3_600_000
 const path = '/istio.v1.auth.IstioCertificateService/CreateCertificate'
 
-const settings = JSON.parse(await readFile(process.argv[2] ?? '', 'utf8')) as CertificateServiceSettings
+const settings = JSON.parse(await readFile(process.argv[2] ?? '', 'utf8')) as CsrSignerSettings
 const issuer = new X509Certificate(settings.root)
 const issuerKey = await webcrypto.subtle.importKey(
   'pkcs8',
