@@ -70,3 +70,23 @@ t.test(
     t.equal(suspectAfterMs({ heartbeatMs: 2_000, lostAfterMs: 5_000 }), 2_500)
   },
 )
+
+t.test(
+  'what is a mass in the part of one replica alone is held for one window, what is one of all until it ends',
+  async (t) => {
+    const part = { total: 10, silent: 9 }
+    const few = { total: 100, silent: 9 }
+    const many = { total: 100, silent: 40 }
+    const windowMs = 15_000
+    const held = nextGuard({ holding: false }, part, 0, windowMs, few)
+    t.same(held, { holding: true, since: 0 })
+    t.same(nextGuard(held, part, 14_999, windowMs, few), { holding: true, since: 0 })
+    t.same(
+      nextGuard(held, part, 15_000, windowMs, few),
+      { holding: false },
+      'they did not come to another replica',
+    )
+    t.same(nextGuard(held, part, 15_000, windowMs, many), { holding: true, since: 0 })
+    t.same(nextGuard({ holding: false }, { total: 5, silent: 2 }, 0, windowMs, few), { holding: false })
+  },
+)
