@@ -115,7 +115,7 @@ async function upload(
   there: Installation,
 ): Promise<void> {
   const of = wanted.reduce((sum, { size }) => sum + size, 0)
-  progress({ step: 'uploading', sent: { bytes: 0, of } })
+  progress({ step: 'uploading' })
   const arrived = await remote.arrived(wanted)
   const come = [...arrived.values()].reduce((sum, { bytes }) => sum + bytes, 0)
   judgeRoom(there, { arriving: of - come, placed: of })

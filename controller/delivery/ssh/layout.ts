@@ -26,5 +26,4 @@ export const agentParts: readonly AgentPart[] = [
     path: '/usr/lib/systemd/system/user@.service.d/50-mooring.conf',
   },
   { from: 'systemd/tmpfiles.conf', path: '/usr/lib/tmpfiles.d/mooring-agent.conf' },
-  { from: 'sysusers.conf', path: '/usr/lib/sysusers.d/mooring-agent.conf' },
 ]

@@ -109,12 +109,9 @@ place() {
   if [ -z "$(getent passwd 1337)" ]; then
     note user
     list user
-    if command -v systemd-sysusers >/dev/null; then systemd-sysusers mooring-agent.conf || fail 'cannot make the user 1337'
-    else
-      getent group 1337 >/dev/null || groupadd --system --gid 1337 istio-proxy
-      useradd --system --uid 1337 --gid 1337 --no-create-home --home-dir / --shell /usr/sbin/nologin istio-proxy ||
-        fail 'cannot make the user 1337'
-    fi
+    getent group 1337 >/dev/null || groupadd --system --gid 1337 istio-proxy
+    useradd --system --uid 1337 --gid 1337 --no-create-home --home-dir / --shell /usr/sbin/nologin istio-proxy ||
+      fail 'cannot make the user 1337'
   fi
   systemd-tmpfiles --create mooring-agent.conf || fail 'cannot make /run/xtables.lock'
   put 644 "$manifest" "$stage/undo/manifest"

@@ -40,7 +40,6 @@ export async function createSshScene(t: Test, name: string): Promise<SshScene> {
   await mkdir(files)
   await symlink(agentExecutable, join(files, `mooring-agent-linux-${arch}`))
   await symlink(join(packaging, 'systemd'), join(files, 'systemd'))
-  await symlink(join(packaging, 'linux-packages/mooring-agent/sysusers.conf'), join(files, 'sysusers.conf'))
   const [good, wrong] = ['good', 'wrong'].map(() => ssh2.utils.generateKeyPairSync('ed25519'))
   await writeFile(join(dir, 'good'), good?.private ?? '', { mode: 0o600 })
   await writeFile(join(dir, 'wrong'), wrong?.private ?? '', { mode: 0o600 })
