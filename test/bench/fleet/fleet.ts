@@ -48,7 +48,7 @@ export const fleet: Bench = {
     const { progress, signal, atEnd } = deps
     const { vms, seconds: wanted } = { ...defaults, ...deps.sizes }
     const stage = await createStage(deps, 'fleet')
-    if (deps.profile !== undefined) await stage.restart()
+    await stage.restart()
     const emptyKb = await stage.residentKb()
     const keys = progress.start(`${vms} keys`)
     const crowd = await stage.crowd(vms)

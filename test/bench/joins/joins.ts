@@ -3,7 +3,8 @@ import type { Bench } from '../bench.ts'
 import type { Figure } from '../figure.ts'
 import { median, percentile, rounded } from '../percentile.ts'
 import type { JoinOutcome } from '../simulated/orders.ts'
-import { createStage } from '../simulated/stage.ts'
+import { createStage, type Stage } from '../simulated/stage.ts'
+import { added, sumBy } from './metrics-text.ts'
 import { measureRawCalls, readSample } from './raw-calls.ts'
 
 /** What `--json` writes, without the samples. */
@@ -25,6 +26,10 @@ export interface JoinsSamples {
   readonly seconds: number
   readonly controllerCpuSeconds: number
   readonly outcomes: readonly JoinOutcome[]
+  /** Calls to the API server that write, by verb and resource. */
+  readonly calls: Readonly<Record<string, number>>
+  /** Mean times of the controller's own work, in seconds, by the names of its metrics. */
+  readonly work: Readonly<Record<string, number>>
 }
 
 const defaultJoins = 10_000
@@ -64,17 +69,41 @@ export const joins: Bench = {
     const crowd = await stage.crowd(count, patient)
     keys.done()
     const step = progress.start(`${count} joins`)
+    const callsBefore = await callsOf(stage)
     const [begun, before] = [monotonicMs(), await stage.cpuSeconds()]
     const outcomes = await crowd.join({ atOnce, open: false, joined: (n) => step.at(`${n} of ${count}`) })
     const seconds = (monotonicMs() - begun) / 1000
     const controllerCpuSeconds = (await stage.cpuSeconds()) - before
     step.done()
+    const calls = Object.fromEntries(added(callsBefore, await callsOf(stage)))
+    const work = await workOf(stage)
     // The profile is written by a controller that ends in order.
     await world.controller.stop()
-    const samples = { rawPerSecond, seconds, controllerCpuSeconds, outcomes }
+    const samples: JoinsSamples = { rawPerSecond, seconds, controllerCpuSeconds, outcomes, calls, work }
     const figures = joinsFigures(samples)
     return { json: figures, samples: compact(samples), figures: judged(figures), remarks: remarks(samples) }
   },
+}
+
+const written = /^(POST|PUT|PATCH|DELETE|APPLY) (virtualmachines|workloadentries|secrets|serviceaccounts)/
+
+async function callsOf({ world }: Stage): Promise<ReadonlyMap<string, number>> {
+  const { stdout } = await world.cluster.kubectl(['get', '--raw', '/metrics'])
+  const all = sumBy(stdout, 'apiserver_request_total', ['verb', 'resource', 'subresource'])
+  return new Map([...all].filter(([call]) => written.test(call)))
+}
+
+const timed = ['join', 'reconcile', 'store'] as const
+
+async function workOf({ world }: Stage): Promise<Readonly<Record<string, number>>> {
+  const text = await world.operator.metrics()
+  const total = (name: string) => sumBy(text, name, []).get('') ?? Number.NaN
+  return Object.fromEntries(
+    timed.map((what) => {
+      const name = `mooring_${what}_seconds`
+      return [name, rounded(total(`${name}_sum`) / total(`${name}_count`), 4)]
+    }),
+  )
 }
 
 /** Sums the samples up. */
@@ -113,12 +142,17 @@ function judged(figures: JoinsFigures): readonly Figure[] {
   ]
 }
 
-function remarks({ outcomes }: JoinsSamples): readonly string[] {
+function remarks({ outcomes, calls, work }: JoinsSamples): readonly string[] {
   const failures = new Set(outcomes.flatMap(({ failure }) => failure ?? []))
   const deferred = outcomes.filter((outcome) => outcome.deferred > 0).length
   return [
     `A join is a TLS connection of its own, a challenge and a signed request; keys were there before. ${atOnce} were under way at any time.`,
     'The bare client makes a VM, a WorkloadEntry without status and a token over 16 kept connections, with the controller stopped. etcd, API server, istiod, controller and agents share this machine.',
+    `Calls to the API server for each join: ${perJoin(calls, outcomes.length)}.`,
+    `Means of the controller's own work: ${Object.entries(work)
+      .map(([name, seconds]) => `${name} ${rounded(1000 * seconds, 1)} ms`)
+      .join(', ')}.`,
+    'The controller follows no istiod here: by itself it would admit as many a second as istiod takes sidecars.',
     `${deferred} were told to come back later, and did; their whole time counts.`,
     ...[...failures].slice(0, 5).map((failure) => `Failed: ${failure}`),
   ]
@@ -127,4 +161,11 @@ function remarks({ outcomes }: JoinsSamples): readonly string[] {
 function compact(samples: JoinsSamples): object {
   const { outcomes, ...rest } = samples
   return { ...rest, joinMs: outcomes.map(({ ms }) => rounded(ms, 1)) }
+}
+
+function perJoin(calls: Readonly<Record<string, number>>, joins: number): string {
+  return Object.entries(calls)
+    .toSorted(([, a], [, b]) => b - a)
+    .map(([call, count]) => `${rounded(count / joins, 2)} ${call}`)
+    .join(', ')
 }

@@ -14,7 +14,7 @@ export interface Stage {
   readonly world: KubernetesWorld
   /** Simulated VMs, spread over pools; nothing of them has joined. */
   crowd(size: number, liveness?: PoolSpec['liveness']): Promise<Crowd>
-  /** Starts the controller anew; with the profiler on, where that was asked for. */
+  /** Starts the controller anew: its joins wait for no istiod, and the profiler is on where that was asked for. */
   restart(): Promise<void>
   cpuSeconds(): Promise<number>
   residentKb(): Promise<number>
@@ -22,7 +22,11 @@ export interface Stage {
 
 /** VMs of one pool, and so endpoints of one service, and uses of one token: an ordinary size. */
 const poolSize = 250
+/** Few VMs are spread too: those of one token are admitted one after the other. */
+const leastPools = 16
 const namespace = 'shop'
+/** By itself the controller admits as many as istiod takes sidecars; simulated VMs have none. */
+const joinsPerSecond = '100000'
 const range = { prefix: '10.90', perBlock: 250 } as const
 
 /** Builds the cluster and the controller. */
@@ -48,7 +52,7 @@ export async function createStage(deps: BenchDeps, name: string): Promise<Stage>
       members += size
       const tokens = new Map<string, string>()
       const all: Member[] = []
-      const pools = Math.ceil(size / poolSize)
+      const pools = Math.min(size, Math.max(leastPools, Math.ceil(size / poolSize)))
       for (let index = first; index < first + size; index++) {
         // Neighbours are of different pools, as machines are that come back after a power cut.
         const pool = `fleet-${first}-${index % pools}`
@@ -68,7 +72,10 @@ export async function createStage(deps: BenchDeps, name: string): Promise<Stage>
     async restart() {
       await controller.stop()
       await controller.start({
-        env: profile === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profile}` },
+        env: {
+          MOORING_LIMITS_JOINS_PER_SECOND: joinsPerSecond,
+          ...(profile !== undefined && { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profile}` }),
+        },
       })
     },
     cpuSeconds: async () => parseCpuSeconds(await ofController('stat')),

@@ -8,6 +8,8 @@ t.test('figures of joins count those that were admitted', async (t) => {
     rawPerSecond: 200,
     seconds: 2,
     controllerCpuSeconds: 0.6,
+    calls: {},
+    work: {},
     outcomes: [
       ...Array.from({ length: 200 }, (_, i) => outcome(i)),
       { ...outcome(9e9), vm: '', failure: 'x' },
