@@ -32,6 +32,8 @@ export interface ClusterBackupDeps {
 
 const kinds = { secrets, pools, virtualmachines: virtualMachines } as const
 type Plural = keyof typeof kinds
+/** A controller that runs writes too. */
+const mostTries = 10
 /** etcd takes no object over 1.5 MB. */
 const mostObject = 2 * 1024 * 1024
 
@@ -110,7 +112,10 @@ export async function restoreCluster(
     setAside = join(asideFolder, `before-restore-${randomBytes(6).toString('hex')}.tar.gz`)
     await backUpCluster(setAside, deps)
   }
-  for (const [plural, object] of saved) await put(deps, plural, object)
+  for (const [plural, object] of saved) {
+    const now = there.get(nameOf(plural, object))
+    if (now === undefined || !isSame(now, object)) await put(deps, plural, object)
+  }
   return { objects: saved.length, ...(setAside !== undefined && { setAside }) }
 }
 
@@ -174,7 +179,8 @@ function isSame(a: Content, b: Content): boolean {
   return isDeepStrictEqual([a.data, a.spec], [b.data, b.spec])
 }
 
-async function put({ client, signal }: ClusterBackupDeps, plural: Plural, object: Content): Promise<void> {
+async function put(deps: ClusterBackupDeps, plural: Plural, object: Content): Promise<void> {
+  const { client, signal } = deps
   const type: ResourceType = kinds[plural]
   const { status, ...rest } = object
   const { namespace = '', name } = object.metadata
@@ -193,26 +199,43 @@ async function put({ client, signal }: ClusterBackupDeps, plural: Plural, object
       })
     }
     if (!isMooringError(error, 'CONFLICT')) throw error
-    const now = await client.get<Content>(type, { namespace, name }, { signal })
-    if (now === undefined) throw error
-    const { resourceVersion } = now.metadata
-    answer = await client.replace<Content>(
-      type,
-      { ...rest, metadata: { ...object.metadata, ...(resourceVersion && { resourceVersion }) } },
-      { signal },
-    )
+    return replace(deps, type, rest)
   }
   if (status === undefined) return
-  const { resourceVersion, generation = 1 } = answer.metadata
-  await client.replace<Content>(
-    type,
-    {
-      ...rest,
-      metadata: { ...answer.metadata, ...(resourceVersion && { resourceVersion }) },
-      status: { ...status, observedGeneration: generation },
-    },
-    { subresource: 'status', signal },
-  )
+  const { generation = 1 } = answer.metadata
+  const current = {
+    ...rest,
+    metadata: answer.metadata,
+    status: { ...status, observedGeneration: generation },
+  }
+  try {
+    await client.replace<Content>(type, current, { subresource: 'status', signal })
+  } catch (error) {
+    // A controller that runs was faster, and knows better what is the case.
+    if (!isMooringError(error, 'CONFLICT') && !isMooringError(error, 'NOT_FOUND')) throw error
+  }
+}
+
+/** One that is there: what is wished of it; what is the case with it stays. */
+async function replace(
+  { client, signal }: ClusterBackupDeps,
+  type: ResourceType,
+  object: Content,
+): Promise<void> {
+  const { namespace = '', name } = object.metadata
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const now = await client.get<Content>(type, { namespace, name }, { signal })
+      if (now === undefined)
+        throw new MooringError('CONFLICT', { detail: `${namespace}/${name} comes and goes` })
+      const { resourceVersion } = now.metadata
+      const metadata = { ...object.metadata, ...(resourceVersion && { resourceVersion }) }
+      await client.replace<Content>(type, { ...object, metadata }, { signal })
+      return
+    } catch (error) {
+      if (!isMooringError(error, 'CONFLICT') || tries === mostTries) throw error
+    }
+  }
 }
 
 async function readSaved(

@@ -68,6 +68,10 @@ t.test('keys of the controller in a cluster: shared, rotated under load, lost an
     ]
     t.not(one.serialNumber, two.serialNumber)
     t.match(one.subjectAltName, /DNS:mooring\.mooring-system\.svc\b/)
+    t.match(
+      (await command('pin')).stdout,
+      `pin ${controller.pin}\nca secret mooring-system/mooring-authority`,
+    )
     const secret = JSON.parse(
       await kubectl('get', 'secret', 'mooring-authority', '-n', 'mooring-system', '-o', 'json'),
     )

@@ -6,8 +6,10 @@ import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { pack } from 'tar-stream'
 import { backUpCluster, type ClusterBackupDeps, restoreCluster } from '../../../controller/cluster-backup.ts'
+import type { KubernetesObject } from '../../../controller/kubernetes/resource.ts'
 import { createAuthority } from '../../../controller/pki/authority.ts'
 import { createAuthoritySecret } from '../../../controller/pki/authority-secret.ts'
+import { pools } from '../../../controller/store/kubernetes/resources.ts'
 import { systemClock as clock } from '../../../shared/clock.ts'
 import { silentLog as log } from '../../../shared/log.ts'
 import { startApiServer } from '../../fakes/api-server.ts'
@@ -110,6 +112,35 @@ t.test('what is there and differs is refused, or set aside first', async (t) => 
   await restoreCluster(setAside, { ...options, force: true })
   t.equal((await other.authority()).pin, fresh.pin, 'what was there can be put back')
 })
+
+t.test(
+  'beside a controller that runs: what is the same is not touched, and a clash is tried again',
+  async (t) => {
+    const { deps, client, server } = await filled(t)
+    const folder = t.testdir()
+    const file = join(folder, 'backup.tar.gz')
+    await backUpCluster(file, deps)
+    const at = { namespace: 'shop', name: 'web' }
+    const before = await client.get<KubernetesObject & { spec?: object }>(pools, at)
+    if (before === undefined) return t.fail('no pool')
+    await client.replace(pools, { ...before, spec: { ...before.spec, labels: { tier: 'later' } } })
+    let clashes = 3
+    server.faults.refuse = (method, path) => {
+      if (method !== 'PUT' || !path.endsWith('/pools/web') || clashes === 0) return undefined
+      clashes -= 1
+      return 409
+    }
+    const from = server.requests.length
+    t.match(await restoreCluster(file, { ...deps, force: true, asideFolder: folder }), { objects: 4 })
+    t.equal(clashes, 0)
+    t.same((await client.get<typeof before>(pools, at))?.spec, before.spec)
+    t.same(
+      server.requests.slice(from).filter((one) => /^(POST|PUT) .*(secrets|virtualmachines)/.test(one)),
+      [],
+      'a VM that runs keeps its status',
+    )
+  },
+)
 
 t.test('a namespace that is missing is named', async (t) => {
   const { deps } = await filled(t)
