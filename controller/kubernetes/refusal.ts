@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { Value } from 'typebox/value'
-import { MooringError } from '../../shared/errors.ts'
+import { isMooringError, MooringError } from '../../shared/errors.ts'
 
 /** What a request wanted, for words about its failure. */
 export interface Intent {
@@ -78,6 +78,11 @@ export function refusal(intent: Intent, refused: Refused, unavailable: Unavailab
       })
     }
   }
+}
+
+/** Whether the refusal is that of a namespace which is being deleted, where nothing can be made any more. */
+export function isNamespaceEnding(error: unknown): boolean {
+  return isMooringError(error, 'KUBERNETES_REFUSED') && /being terminated/.test(error.detail ?? '')
 }
 
 /** `create virtualmachines.mesh.mooring shop/vm-1`. */

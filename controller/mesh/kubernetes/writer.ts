@@ -1,6 +1,7 @@
 import type { Clock } from '../../../shared/clock.ts'
 import { isMooringError, MooringError } from '../../../shared/errors.ts'
 import type { ApplyOptions, Client } from '../../kubernetes/client.ts'
+import { isNamespaceEnding } from '../../kubernetes/refusal.ts'
 import { fullName } from '../../kubernetes/resource.ts'
 import type { IstioObject, ObjectRef } from '../mesh.ts'
 import { refOf } from '../objects.ts'
@@ -141,7 +142,12 @@ export function createWriter(deps: WriterDeps): Writer {
   return {
     apply(object, signal) {
       const ref = refOf(object)
-      return cache.writing(ref, () => persist(ref, () => settle(object, signal), signal))
+      const write = () =>
+        persist(ref, () => settle(object, signal), signal).catch((error: unknown) => {
+          // What cannot be there is closed: a VM of a namespace that is deleted is to drain all the same.
+          if (!isNamespaceEnding(error) || wantedHealth(object) !== 'False') throw error
+        })
+      return cache.writing(ref, write)
     },
     remove(ref, signal) {
       return cache.writing(ref, () => persist(ref, () => erase(ref, signal), signal))

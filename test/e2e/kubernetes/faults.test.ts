@@ -28,6 +28,13 @@ t.test('what people and machines do to a cluster, under running VMs', async (t) 
   const b = await world.boot('b', 'servers')
   const load = world.load(caller, { options: { 'download-seconds': 3 } })
   await load.firstOk
+  const bootServer = async (name: string, of: string) => {
+    const member = await world.prepare(name, of)
+    await member.startApp()
+    await member.startAgent()
+    await member.waitPhase('ready')
+    return member
+  }
   const more = async (requests: number) => {
     const before = load.progress().requests
     await waitFor(() => load.progress().requests > before + requests, { what: 'load' })
@@ -81,7 +88,7 @@ t.test('what people and machines do to a cluster, under running VMs', async (t) 
     t.teardown(() => controllers.stop())
     await cluster.apply([pool('last')])
     await kubectl('wait', '--for=condition=Accepted', 'mpool/last', '-n', 'shop', '--timeout=90s')
-    const c = await world.boot('c', 'last')
+    const c = await bootServer('c', 'last')
     const { id } = await c.view()
     await kubectl('delete', 'namespace', 'shop', '--timeout=110s')
     t.match(await c.view(), { phase: 'left', revoked: true })
@@ -89,7 +96,7 @@ t.test('what people and machines do to a cluster, under running VMs', async (t) 
     t.equal((await caller.view()).phase, 'ready', 'others are as they were')
     await cluster.apply([{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } }, pool('last')])
     await kubectl('wait', '--for=condition=Accepted', 'mpool/last', '-n', 'shop', '--timeout=90s')
-    const d = await world.boot('d', 'last')
+    const d = await bootServer('d', 'last')
     t.not((await d.view()).id, id)
     t.equal((await d.view()).phase, 'ready', 'and what is made anew is used')
   })

@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { judgeToken, usedToken } from '../../../controller/join/token.ts'
 import { type Client, createClient } from '../../../controller/kubernetes/client.ts'
 import { createConnection } from '../../../controller/kubernetes/connection.ts'
 import { readAccess } from '../../../controller/kubernetes/kubeconfig.ts'
@@ -10,6 +12,7 @@ import { type CustomObject, pools, virtualMachines } from '../../../controller/s
 import { vmParts } from '../../../controller/store/kubernetes/vm-codec.ts'
 import type { ResourceStore } from '../../../controller/store/resource-store.ts'
 import { systemClock } from '../../../shared/clock.ts'
+import { isMooringError } from '../../../shared/errors.ts'
 import { silentLog } from '../../../shared/log.ts'
 import { loopbackPool } from '../../fakes/controller.ts'
 import { fullRecord, leftOut, openKubernetesStore } from '../../fakes/kubernetes-store.ts'
@@ -271,6 +274,58 @@ t.test('kubectl delete removes a VM, and holds its pool until it left', async (t
   await put(store, 'vm-held', { ...leftOut(wished, 'drain'), phase: 'left' } as typeof fullRecord)
   t.match((await gone).stdout, /pool\S+ "held" deleted[\s\S]*"vm-held" deleted/)
   t.match((await store.get('vm', 'vm-held'))?.value, { phase: 'left', revoked: { by: 'kubernetes' } })
+})
+
+t.test('two replicas grant every use of a token and not one more, each with small writes', async (t) => {
+  const { store, client } = await open(t)
+  const other = await openKubernetesStore(client, { namespace: `mooring-${namespaces}` })
+  t.teardown(() => other.close())
+  const name = 'tok-0123456789abcdef'
+  const hash = 'ab'.repeat(32)
+  const fresh = {
+    pool: 'web',
+    hash,
+    uses: 130,
+    usedBy: [],
+    createdAt: 1,
+    expiresAt: 2,
+    createdBy: 'operator:ada',
+  }
+  await store.commit([{ put: 'token', name, value: fresh }])
+  await until(async () => (await other.get('token', name)) !== undefined)
+  const key = (n: number) => createHash('sha256').update(String(n)).digest('hex')
+  const granted = new Set<string>()
+  const use = async (replica: ResourceStore, joiner: string) => {
+    for (;;) {
+      const stored = await replica.get('token', name)
+      if (stored === undefined || judgeToken({ stored, hash, pool: 'web', key: joiner, now: 1 })) return
+      const value = usedToken(stored.value, joiner)
+      try {
+        if (value !== stored.value) {
+          await replica.commit([{ put: 'token', name, version: stored.version, value }])
+        }
+        return void granted.add(joiner)
+      } catch (error) {
+        if (!isMooringError(error, 'CONFLICT')) throw error
+      }
+    }
+  }
+  const all = Array.from({ length: 150 }, (_, n) => key(n))
+  await Promise.all([
+    (async () => {
+      for (const joiner of all) await use(store, joiner)
+    })(),
+    (async () => {
+      for (const joiner of all.toReversed()) await use(other, joiner)
+    })(),
+  ])
+  t.equal(granted.size, 130)
+  const known = async () => (await other.get('token', name))?.value.usedBy ?? []
+  await until(async () => (await known()).length === 130)
+  t.same(new Set(await known()), granted)
+  await store.commit([{ remove: 'token', name }])
+  const left = await cluster.kubectl(['get', 'secret', '-n', `mooring-${namespaces}`, '-o', 'name'])
+  t.equal(left.stdout.trim(), '', 'its pages go with it')
 })
 
 t.test('any number of requests goes over the kept connections', async (t) => {

@@ -182,3 +182,13 @@ t.test('a namespace that is not there is named', async (t) => {
     detail: /shop\/vm-1/,
   })
 })
+
+t.test('in a namespace that is being deleted an endpoint that is not there is closed', async (t) => {
+  const ending = new MooringError('KUBERNETES_REFUSED', {
+    detail: 'unable to create new content in namespace shop because it is being terminated',
+  })
+  await t.resolves(open([undefined, ending]).writer.apply(entry('closed'), signal))
+  await t.rejects(open([undefined, ending]).writer.apply(entry('open'), signal), {
+    code: 'KUBERNETES_REFUSED',
+  })
+})
