@@ -126,7 +126,8 @@ export function createJoin(deps: JoinDeps): Join {
       certificateMs: settings.agentCertificateMs,
       certificateIssuer: authority.pin,
       dualStack: settings.dualStack,
-      workloadMs: settings.workloadMs,
+      // The token is minted later than this, within the time of the join: known now, it needs no second write.
+      workloadMs: settings.workloadMs + settings.deadlineMs,
     }
   }
 
