@@ -27,6 +27,8 @@ export interface Mooring {
 
 export interface MooringOptions {
   readonly input?: string
+  /** @defaultValue 30000 */
+  readonly timeoutMs?: number
   readonly env?: Readonly<Record<string, string>>
 }
 
@@ -38,6 +40,7 @@ export function createMooring(home: string): Mooring {
     const { code, stdout, stderr } = await runCommand(process.execPath, [program, ...argv], {
       env: { ...environment, ...options.env },
       input: options.input ?? '',
+      ...(options.timeoutMs !== undefined && { timeoutMs: options.timeoutMs }),
     })
     return { code, out: stdout, err: stderr }
   }

@@ -167,17 +167,17 @@ export async function connect(deps: ConnectionDeps): Promise<Connection> {
     },
     forward(host, port) {
       return new Promise((resolve, reject) => {
-        const unreachable = (error: unknown) =>
-          reject(
-            new MooringError('SSH_UNREACHABLE', {
-              detail: `${host} from ${name}: ${errorText(error)}`,
-              cause: error,
-            }),
-          )
-        gone.signal.addEventListener('abort', () => reject(lost), { once: true })
-        client.forwardOut('127.0.0.1', 0, host, port, (error, channel) =>
-          error === undefined ? resolve(channel) : unreachable(error),
-        )
+        const unreachable = (why: string, cause?: unknown) =>
+          reject(new MooringError('SSH_UNREACHABLE', { detail: `${host} from ${name}: ${why}`, cause }))
+        const late = AbortSignal.timeout(connectMs)
+        const over = AbortSignal.any([late, signal, gone.signal])
+        const giveUp = () => (late.aborted ? unreachable('it does not answer') : reject(over.reason))
+        over.addEventListener('abort', giveUp, { once: true })
+        client.forwardOut('127.0.0.1', 0, host, port, (error, channel) => {
+          over.removeEventListener('abort', giveUp)
+          if (error === undefined) resolve(channel)
+          else unreachable(errorText(error), error)
+        })
       })
     },
     close() {

@@ -141,6 +141,7 @@ t.test('machines without an agent are made VMs by SSH, and are not any more', as
       MOORING_CA_FILE: caFile,
       MOORING_TOKEN_FILE: tokenFile,
     }
+    const slow = { env, timeoutMs: 300_000 }
     const common = ['--pool', 'clients', '--credential', 'root', '--known-hosts', hosts]
     const all = await mooring.run(['inject', far.address, box.address, `${box.address}:9`, ...common], {
       env,
@@ -150,9 +151,10 @@ t.test('machines without an agent are made VMs by SSH, and are not any more', as
     t.match(all.err, new RegExp(`${box.address}  injected: vm-`), 'it gets the old unit back')
     t.match(all.out, /SSH_UNREACHABLE/)
     t.match(all.out, /2 of 3 done/)
-    const gone = await mooring.run(['inject', '--remove', far.address, box.address, ...common, '--json'], {
-      env,
-    })
+    const gone = await mooring.run(
+      ['inject', '--remove', far.address, box.address, ...common, '--json'],
+      slow,
+    )
     t.equal(gone.code, 0, gone.err)
     t.match(JSON.parse(gone.out), { vms: [{ state: 'done' }, { state: 'done' }] })
     for (const each of [box, far]) {
