@@ -25,15 +25,16 @@ export function pageRoom(uses: number, page: number): number {
 export function pagesToWrite(before: Pages, uses: number, usedBy: readonly string[]): Pages {
   const written = new Map<number, readonly string[]>()
   const known = allKeys(before)
+  let added = usedBy.slice(known.length)
+  // Nearly always there is one more than before; anything else is compared key by key.
   if (!startsWith(usedBy, known)) {
-    const kept = new Set(usedBy)
+    const [kept, there] = [new Set(usedBy), new Set(known)]
+    added = usedBy.filter((key) => !there.has(key))
     for (const [page, keys] of before) {
       const left = keys.filter((key) => kept.has(key))
       if (left.length < keys.length) written.set(page, left)
     }
   }
-  const there = new Set(startsWith(usedBy, known) ? [] : known)
-  const added = startsWith(usedBy, known) ? usedBy.slice(known.length) : usedBy.filter((k) => !there.has(k))
   for (const key of added) {
     const page = pageFor(key, uses, (at) => (written.get(at) ?? before.get(at) ?? []).length)
     written.set(page, [...(written.get(page) ?? before.get(page) ?? []), key])
