@@ -39,8 +39,7 @@ export function valuesSchema(): Schema {
         namespaces: optional(kubernetes.namespaces),
       }),
       config: optional(Config),
-      // One at a time: each would do all of the work.
-      replicas: count(0, 1),
+      replicas: count(0, 100),
       image: closed({
         repository: { type: 'string', minLength: 1 },
         tag: text,

@@ -7,6 +7,7 @@ import { chart, namespace, release } from '../../world/kubernetes/chart-controll
 import { createChartWorld } from '../../world/kubernetes/chart-world.ts'
 import { failuresOf } from '../../world/load.ts'
 import { createMooring } from '../../world/mooring.ts'
+import { createOperator } from '../../world/operator.ts'
 import { sceneLine } from '../../world/scene.ts'
 import { waitFor } from '../../world/waiting.ts'
 import { echo, serverPool } from '../../world/world.ts'
@@ -52,7 +53,10 @@ t.test('the chart puts the controller into a cluster, as a pod, and VMs live by 
     const apply = ['apply', '--server-side', '--force-conflicts', '--dry-run=server', '-f', '-']
     const { stdout } = await cluster.kubectl(apply, { input })
     t.equal(stdout.trim().split('\n').length, known.length)
-    await t.rejects(controller.helm('template', 'other', chart, '--set', 'replica=2'), /replica/)
+    await t.rejects(
+      controller.helm('template', 'other', chart, '--set', 'replica=2'),
+      /'replica' not allowed/,
+    )
   })
 
   await t.test('an operator logs in, declares a pool and makes a token, as the README says', async (t) => {
@@ -103,6 +107,19 @@ t.test('the chart puts the controller into a cluster, as a pod, and VMs live by 
     t.equal((await a.view()).address, a.vm.address, 'it is known by its own address, through the Service')
   })
 
+  await t.test('who has a role of the chart in the cluster has it at the controller', async (t) => {
+    const account = `--serviceaccount=${namespace}:prometheus`
+    const role = `--clusterrole=${namespace}:${release}-monitor`
+    const token = await cluster.tokenFor(namespace, 'prometheus', { audience: 'mooring' })
+    const prometheus = createOperator({ url: controller.operatorUrl, ca: controller.ca, token })
+    await t.rejects(prometheus.metrics(), /HTTP 403/)
+    await kubectl('create', 'clusterrolebinding', 'prometheus', role, account)
+    // What was refused a moment ago is remembered for a little while.
+    const figures = await waitFor(() => prometheus.metrics().catch(() => undefined), { what: 'the figures' })
+    t.match(figures, /^mooring_/m)
+    await t.rejects(prometheus.createToken('servers'), /HTTP 403/)
+  })
+
   const load = world.load(caller, { seconds: 900 })
   await load.firstOk
   const entryOf = async () => kubectl('get', 'workloadentry', id, '-o', 'jsonpath={.metadata.uid}')
@@ -149,6 +166,33 @@ t.test('the chart puts the controller into a cluster, as a pod, and VMs live by 
       const c = await world.boot('c', 'servers', { baked: false })
       t.equal((await c.view()).phase, 'ready', 'it joins, with a sidecar out of the volume')
       t.equal(await c.shutDown(), 0)
+    },
+  )
+
+  await t.test(
+    'two replicas are replaced one after the other, and one that is killed is not missed',
+    async (t) => {
+      const before = (await a.view()).phaseSince
+      await controller.upgrade({ replicas: 2 })
+      const pods = await podName()
+      t.equal(pods.length, 2)
+      await controller.upgrade({ podAnnotations: { changed: 'yes' } })
+      t.same(
+        (await podName()).filter((pod) => pods.includes(pod)),
+        [],
+      )
+      const [victim = ''] = await podName()
+      await kubectl('delete', '-n', namespace, victim, '--force')
+      await kubectl('rollout', 'status', `deploy/${release}`, '-n', namespace, '--timeout=180s')
+      await waitFor(async () => (await a.view()).connected, { what: 'its stream' })
+      t.match(await a.view(), { phase: 'ready', phaseSince: before }, 'it was never anything else')
+      const d = await world.boot('d', 'servers')
+      t.equal((await d.view()).phase, 'ready')
+      t.equal(await d.shutDown(), 0)
+      await t.rejects(
+        controller.helm('upgrade', release, chart, '--set', 'replicas=2,persistence.enabled=true'),
+        /folder of one replica/,
+      )
     },
   )
 
