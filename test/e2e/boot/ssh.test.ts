@@ -143,9 +143,7 @@ t.test('machines without an agent are made VMs by SSH, and are not any more', as
     }
     const slow = { env, timeoutMs: 300_000 }
     const common = ['--pool', 'clients', '--credential', 'root', '--known-hosts', hosts]
-    const all = await mooring.run(['inject', far.address, box.address, `${box.address}:9`, ...common], {
-      env,
-    })
+    const all = await mooring.run(['inject', far.address, box.address, `${box.address}:9`, ...common], slow)
     t.equal(all.code, 1, all.err)
     t.match(all.err, new RegExp(`${far.address}  injected: vm-[0-9a-f]+ is ready`))
     t.match(all.err, new RegExp(`${box.address}  injected: vm-`), 'it gets the old unit back')
