@@ -11,6 +11,9 @@ import { backUp, restore } from '../../../controller/backup.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { startController } from '../../fakes/controller.ts'
 
+// Processes and files, on a machine that may be busy.
+t.setTimeout(300_000)
+
 const project = resolve(import.meta.dirname, '../../..')
 
 function setUp(t: { teardown(fn: () => void): void }) {

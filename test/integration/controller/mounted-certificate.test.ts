@@ -7,6 +7,9 @@ import { createTestAuthority, type TestAuthority } from '../../fakes/authority.t
 import { startController } from '../../fakes/controller.ts'
 import { waitFor } from '../../world/waiting.ts'
 
+// Processes and files, on a machine that may be busy.
+t.setTimeout(300_000)
+
 const { signal } = new AbortController()
 
 t.test('agents trust a mounted certificate by its root, and are told when that changes', async (t) => {
