@@ -1,40 +1,24 @@
 import t from 'tap'
 import { poolObjects, refOf } from '../../../controller/mesh/objects.ts'
-import type { PoolRecord } from '../../../controller/store/records.ts'
-import { startCluster } from '../../testbed/kubernetes/cluster.ts'
-import { startIstiod } from '../../testbed/kubernetes/istiod.ts'
-import { ensureClusterParts, ensureIstiodParts } from '../../testbed/kubernetes/parts.ts'
-import { createNetwork } from '../../testbed/network/network.ts'
+import { type ClusterIstiod, startIstiod } from '../../testbed/kubernetes/istiod.ts'
+import { ensureIstiodParts } from '../../testbed/kubernetes/parts.ts'
 import { silentProgress } from '../../testbed/progress.ts'
 import { poolOf } from '../../unit/controller/mesh/sample.ts'
 import { waitFor } from '../../world/waiting.ts'
-import {
-  controllerAccount,
-  controllerRoles,
-  entry,
-  namespaceObject,
-  openMesh,
-  stored,
-  webPool,
-} from './mesh-scene.ts'
+import { createMeshCluster, entry, openMesh, stored, webPool } from './mesh-scene.ts'
 
 t.setTimeout(15 * 60_000)
 const { signal } = new AbortController()
-const network = await createNetwork({ name: 'k8sistiod' })
-t.teardown(() => network.close())
-const cluster = await startCluster({ network, parts: await ensureClusterParts({ progress: silentProgress }) })
 const istiodParts = await ensureIstiodParts({ progress: silentProgress })
-const istiod = await startIstiod({ network, cluster, parts: istiodParts })
-await cluster.apply([namespaceObject('shop'), ...controllerRoles()])
-const pools = new Map<string, PoolRecord>([['web', poolOf(webPool)]])
-const { mesh, close } = await openMesh({
-  cluster,
-  kubeconfig: await cluster.kubeconfigFor(controllerAccount),
-  pools,
-  settings: { address: { address: istiod.address, port: 15012 } },
+const started = Promise.withResolvers<ClusterIstiod>()
+const scene = await createMeshCluster('k8sistiod', async (network, cluster) => {
+  const made = await startIstiod({ network, cluster, parts: istiodParts })
+  started.resolve(made)
+  return { address: { address: made.address, port: 15012 } }
 })
-t.teardown(close)
-await mesh.start(signal)
+t.teardown(scene.close)
+const { network, cluster, mesh, pools } = scene
+const istiod = await started.promise
 
 /** Endpoints that istiod tells peers of, as `address:port`, by the host of their service. */
 async function endpoints(host: string): Promise<readonly string[]> {
@@ -120,12 +104,12 @@ t.test('VMs serve together with what a Service of the user has', async (t) => {
 
 t.test('a pool of another revision is told that revision’s istiod', async (t) => {
   const canary = await startIstiod({ network, cluster, parts: istiodParts, revision: 'canary' })
-  const scene = await openMesh({
+  const other = await openMesh({
     cluster,
-    kubeconfig: await cluster.kubeconfigFor(controllerAccount),
+    kubeconfig: scene.kubeconfig,
     pools,
     settings: { revision: 'canary', address: { address: canary.address, port: 15012 } },
   })
-  t.teardown(scene.close)
-  t.match(scene.mesh.facts().istiod, { host: 'istiod-canary.istio-system.svc', address: canary.address })
+  t.teardown(other.close)
+  t.match(other.mesh.facts().istiod, { host: 'istiod-canary.istio-system.svc', address: canary.address })
 })

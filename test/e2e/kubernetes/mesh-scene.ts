@@ -14,7 +14,10 @@ import type { PoolRecord } from '../../../controller/store/records.ts'
 import type { PoolSpec } from '../../../shared/api/operator.ts'
 import { systemClock } from '../../../shared/clock.ts'
 import { createLog } from '../../../shared/log.ts'
-import type { Cluster } from '../../testbed/kubernetes/cluster.ts'
+import { type Cluster, startCluster } from '../../testbed/kubernetes/cluster.ts'
+import { type ClusterParts, ensureClusterParts } from '../../testbed/kubernetes/parts.ts'
+import { createNetwork, type Network } from '../../testbed/network/network.ts'
+import { silentProgress } from '../../testbed/progress.ts'
 import { poolOf, vmOf } from '../../unit/controller/mesh/sample.ts'
 
 export const controllerAccount = 'system:serviceaccount:mooring-system:mooring'
@@ -45,6 +48,50 @@ export interface MeshSceneOptions {
   readonly owner?: string
   readonly settings?: Partial<KubernetesMeshDeps['settings']>
   readonly more?: Partial<KubernetesMeshDeps>
+}
+
+/** A cluster with the mesh adapter at work in it, over `webPool`. */
+export interface MeshCluster extends MeshScene {
+  readonly network: Network
+  readonly parts: ClusterParts
+  readonly cluster: Cluster
+  /** Of the controller's account. */
+  readonly kubeconfig: string
+  /** May be changed. */
+  readonly pools: Map<string, PoolRecord>
+}
+
+/** Starts a cluster, lets `install` put an Istio into it, and starts the adapter with the rights of its tables. */
+export async function createMeshCluster(
+  name: string,
+  install: (network: Network, cluster: Cluster) => Promise<MeshSceneOptions['settings']>,
+): Promise<MeshCluster> {
+  const parts = await ensureClusterParts({ progress: silentProgress })
+  const network = await createNetwork({ name })
+  try {
+    const cluster = await startCluster({ network, parts })
+    const settings = await install(network, cluster)
+    await cluster.apply([namespaceObject('shop'), ...controllerRoles()])
+    const kubeconfig = await cluster.kubeconfigFor(controllerAccount)
+    const pools = new Map([['web', poolOf(webPool)]])
+    const scene = await openMesh({ cluster, kubeconfig, pools, ...(settings && { settings }) })
+    await scene.mesh.start(new AbortController().signal)
+    return {
+      ...scene,
+      network,
+      parts,
+      cluster,
+      kubeconfig,
+      pools,
+      async close() {
+        await scene.close()
+        await network.close()
+      },
+    }
+  } catch (error) {
+    await network.close()
+    throw error
+  }
 }
 
 /** The adapter as the controller makes it; not started. */

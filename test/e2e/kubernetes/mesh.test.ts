@@ -3,16 +3,11 @@ import type { MeshEvent } from '../../../controller/mesh/kubernetes/kubernetes.t
 import { anchorName } from '../../../controller/mesh/kubernetes/tokens.ts'
 import type { IstioObject } from '../../../controller/mesh/mesh.ts'
 import { evictionPolicy, poolObjects, refOf, sameObject } from '../../../controller/mesh/objects.ts'
-import type { PoolRecord } from '../../../controller/store/records.ts'
 import { startCluster } from '../../testbed/kubernetes/cluster.ts'
-import { ensureClusterParts } from '../../testbed/kubernetes/parts.ts'
-import { createNetwork } from '../../testbed/network/network.ts'
-import { silentProgress } from '../../testbed/progress.ts'
 import { poolOf, vmOf } from '../../unit/controller/mesh/sample.ts'
 import { waitFor } from '../../world/waiting.ts'
 import {
-  controllerAccount,
-  controllerRoles,
+  createMeshCluster,
   entry,
   istioInstallation,
   namespaceObject,
@@ -23,18 +18,12 @@ import {
 
 t.setTimeout(15 * 60_000)
 const { signal } = new AbortController()
-const network = await createNetwork({ name: 'k8smesh' })
-t.teardown(() => network.close())
-const parts = await ensureClusterParts({ progress: silentProgress })
-const cluster = await startCluster({ network, parts })
-await cluster.apply(istioInstallation)
-await cluster.apply([namespaceObject('shop'), ...controllerRoles()])
-const kubeconfig = await cluster.kubeconfigFor(controllerAccount)
-const pools = new Map<string, PoolRecord>([['web', poolOf(webPool)]])
-const scene = await openMesh({ cluster, kubeconfig, pools })
-const { mesh, events } = scene
-t.teardown(() => scene.close())
-await mesh.start(signal)
+const scene = await createMeshCluster('k8smesh', async (_network, cluster) => {
+  await cluster.apply(istioInstallation)
+  return {}
+})
+t.teardown(scene.close)
+const { network, parts, cluster, kubeconfig, pools, mesh, events } = scene
 
 const gatewayStatus = (ingress: object) =>
   cluster.kubectl([
@@ -311,6 +300,10 @@ t.test('a WorkloadGroup of the user’s own is read and followed', async (t) => 
     metadata: { name: 'own', namespace: 'shop' },
     spec: { metadata: { labels: { app: 'own' } }, template: { locality, serviceAccount: 'web' } },
   })
+  pools.set('grouped', poolOf({ ...webPool, workloadGroup: 'own' }))
+  t.teardown(() => pools.delete('grouped'))
+  const missing = () => mesh.faults().filter(({ code }) => code === 'MESH_GROUP_MISSING')
+  t.match(missing(), [{ pool: 'grouped', detail: /no WorkloadGroup shop\/own/ }])
   await cluster.apply([group('a/b')])
   const locality = () => mesh.group('shop', 'own')?.template?.locality
   await until('the group', () => locality() === 'a/b')
@@ -318,9 +311,43 @@ t.test('a WorkloadGroup of the user’s own is read and followed', async (t) => 
   await cluster.apply([group('a/c')])
   await until('its change', () => locality() === 'a/c')
   t.match(events, [{ about: 'group', namespace: 'shop', name: 'own' }])
+  t.same(missing(), [])
   await cluster.kubectl(['delete', 'workloadgroup', 'own', '-n', 'shop'])
   await until('its end', () => mesh.group('shop', 'own') === undefined)
+  t.equal(missing().length, 1)
 })
+
+t.test(
+  'a revision is looked at when a pool names it, and what it lacks stands against that pool alone',
+  async (t) => {
+    t.throws(() => mesh.facts('canary'), { code: 'MESH_FACTS_MISSING' })
+    pools.set('canary', poolOf({ ...webPool, revision: 'canary' }))
+    pools.set('secret', poolOf({ ...webPool, revision: 'unreadable' }))
+    t.teardown(() => pools.delete('canary') && pools.delete('secret'))
+    const said = (pool: string) => mesh.faults().find((fault) => fault.pool === pool)?.detail
+    await until('what is missing', () => said('canary')?.includes('ConfigMap istio-system/istio-canary'))
+    t.match(said('secret'), /get configmaps istio-system\/istio-unreadable/, 'what may not be read')
+    t.ok(
+      mesh.health().every(({ ok }) => ok),
+      'VMs of other pools are none the worse',
+    )
+    const request = { namespace: 'shop', serviceAccount: 'web', vm: 'vm-r', ttlSeconds: 3600 }
+    await t.rejects(mesh.mint({ ...request, revision: 'canary' }, signal), { code: 'MESH_FACTS_MISSING' })
+    await cluster.apply([
+      {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { name: 'istio-canary', namespace: 'istio-system' },
+        data: { mesh: 'trustDomain: mesh.example\ndefaultConfig:\n  meshId: mesh-2\n' },
+      },
+    ])
+    await until('the revision', () => said('canary') === undefined)
+    t.match(mesh.facts('canary'), { revision: 'canary', meshId: 'mesh-2', istiod: { address: '192.0.2.7' } })
+    t.match(mesh.facts(), { meshId: 'mesh-1' })
+    t.ok((await mesh.mint({ ...request, revision: 'canary' }, signal)).token)
+  await cluster.kubectl(['delete', 'configmap', 'istio-canary', '-n', 'istio-system'])
+  },
+)
 
 t.test('what is missing is named: namespace, permission, installation, definitions', async (t) => {
   const lost = { ...webPool, namespace: 'nowhere' }
