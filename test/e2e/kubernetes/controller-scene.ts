@@ -1,14 +1,13 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { leasePermission } from '../../../controller/kubernetes/lease-resource.ts'
-import { storePermissions } from '../../../controller/store/kubernetes/permissions.ts'
+import { controllerRoles } from '../../../packaging/rbac/controller-roles.ts'
 import { type Cluster, startCluster } from '../../testbed/kubernetes/cluster.ts'
 import { type ClusterIstiod, istiodAddress, startIstiod } from '../../testbed/kubernetes/istiod.ts'
 import { ensureClusterParts, ensureIstiodParts, type IstiodParts } from '../../testbed/kubernetes/parts.ts'
 import { silentProgress as progress } from '../../testbed/progress.ts'
 import type { ClusterOfController } from '../../world/controller-process.ts'
 import { createWorld, type World, type WorldDeps } from '../../world/world.ts'
-import { controllerAccount, controllerRoles, namespaceObject } from './mesh-scene.ts'
+import { controllerAccount, namespaceObject } from './mesh-scene.ts'
 
 /** A world whose mesh is that of a cluster. */
 export interface KubernetesWorld extends World {
@@ -29,6 +28,7 @@ export interface KubernetesWorldDeps extends Omit<WorldDeps, 'startCluster'> {
 
 const definitions = resolve(import.meta.dirname, '../../../packaging/helm/crds')
 const namespace = 'mooring-system'
+const installation = { name: 'mooring', namespace, account: 'mooring', istioNamespace: 'istio-system' }
 
 /** Builds a cluster with istiod in it, and a controller that has the rights of its own tables and no more. */
 export async function createKubernetesWorld(deps: KubernetesWorldDeps): Promise<KubernetesWorld> {
@@ -48,8 +48,8 @@ export async function createKubernetesWorld(deps: KubernetesWorldDeps): Promise<
         await cluster.apply(await readFile(join(definitions, file), 'utf8'))
       }
       await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=90s'])
-      await cluster.apply([namespaceObject('shop'), ...controllerRoles()])
-      await cluster.apply(storeRoles())
+      await cluster.apply([namespaceObject('shop'), namespaceObject(namespace)])
+      await cluster.apply(controllerRoles({ ...installation, revisions: ['', ...revisions] }))
       const kubeconfig = await cluster.kubeconfigFor(controllerAccount)
       const place = (number: number) => `${istiodAddress(number)}:15012`
       const istiodAddresses = Object.fromEntries(revisions.map((name, i) => [name, place(i + 1)]))
@@ -60,29 +60,4 @@ export async function createKubernetesWorld(deps: KubernetesWorldDeps): Promise<
   })
   if (made === undefined) throw new Error('the world has no cluster')
   return { ...world, ...made }
-}
-
-/** The roles that the store asks for, and what replicas need, given to the controller's account. */
-function storeRoles(): readonly object[] {
-  const rules = (wanted: 'pools' | 'own') =>
-    [...storePermissions, leasePermission]
-      .filter(({ where }) => where === wanted)
-      .map(({ apiGroup, resource, verbs }) => ({ apiGroups: [apiGroup], resources: [resource], verbs }))
-  const rbac = { apiVersion: 'rbac.authorization.k8s.io/v1' }
-  const roleRef = { apiGroup: 'rbac.authorization.k8s.io', name: 'mooring-store' }
-  const subjects = [{ kind: 'ServiceAccount', name: 'mooring', namespace }]
-  const metadata = { name: 'mooring-store' }
-  const own = { ...metadata, namespace }
-  return [
-    { ...rbac, kind: 'ClusterRole', metadata, rules: rules('pools') },
-    {
-      ...rbac,
-      kind: 'ClusterRoleBinding',
-      metadata,
-      roleRef: { ...roleRef, kind: 'ClusterRole' },
-      subjects,
-    },
-    { ...rbac, kind: 'Role', metadata: own, rules: rules('own') },
-    { ...rbac, kind: 'RoleBinding', metadata: own, roleRef: { ...roleRef, kind: 'Role' }, subjects },
-  ]
 }
