@@ -63,11 +63,26 @@ export const basePackages: readonly BasePackage[] = [
 
 /**
  * A folder with the files of the packages below `root/`, and of each one its lines of dpkg's list below `control/`.
- * apt gets them, with lists of its own for either kind of machine; the digests are what is trusted.
+ * apt gets them, with lists of its own for either kind of machine; the digests are what is trusted. Debian keeps one
+ * version of each: where a fix took the place of a pinned one, an image to hand out waits until somebody has put its
+ * digest here (`draft` false), and one for trying takes what Debian's own signature is on.
  */
-export async function provideBase(arch: Arch, cacheFolder: string): Promise<string> {
+export async function provideBase(
+  arch: Arch,
+  { cacheFolder, draft }: { readonly cacheFolder: string; readonly draft: boolean },
+): Promise<string> {
   const digest = createHash('sha256').update(JSON.stringify(basePackages)).digest('hex').slice(0, 8)
-  return provideFolder(path.join(cacheFolder, `image-base-${suite}-${arch}-${digest}`), async (folder) => {
+  const pinned = path.join(cacheFolder, `image-base-${suite}-${arch}-${digest}`)
+  try {
+    return await unpackBase(arch, pinned, true)
+  } catch (error) {
+    if (!draft) throw error
+    return unpackBase(arch, `${pinned}-newer`, false)
+  }
+}
+
+function unpackBase(arch: Arch, to: string, isPinned: boolean): Promise<string> {
+  return provideFolder(to, async (folder) => {
     const apt = path.join(folder, 'apt')
     const [state, cache] = [path.join(apt, 'state'), path.join(apt, 'cache')]
     await mkdir(path.join(state, 'lists/partial'), { recursive: true })
@@ -86,7 +101,7 @@ export async function provideBase(arch: Arch, cacheFolder: string): Promise<stri
     const packages = path.join(folder, 'packages')
     await mkdir(packages)
     await run('apt-get', [...options, 'update'])
-    const wanted = basePackages.map(({ name, version }) => `${name}=${version}`)
+    const wanted = basePackages.map(({ name, version }) => (isPinned ? `${name}=${version}` : name))
     await run('apt-get', [...options, 'download', ...wanted], { cwd: packages })
     await mkdir(path.join(folder, 'control'))
     const files = await readdir(packages)
@@ -95,7 +110,8 @@ export async function provideBase(arch: Arch, cacheFolder: string): Promise<stri
       const found = createHash('sha256')
         .update(await readFile(file))
         .digest('hex')
-      if (found !== sha256[arch]) throw new Error(`${name} for ${arch} is ${found}, not the pinned one`)
+      if (isPinned && found !== sha256[arch])
+        throw new Error(`${name} for ${arch} is ${found}, not the pinned one`)
       await run('dpkg-deb', ['--extract', file, path.join(folder, 'root')])
       await run('dpkg-deb', ['--control', file, path.join(folder, 'control', name)])
     }

@@ -67,7 +67,7 @@ export async function makeImage(deps: ImageDeps): Promise<string> {
     for (const arch of deps.archs) {
       say(`image for ${arch}`)
       const node = await runtimes.node(arch)
-      const base = await baseEntries(await provideBase(arch, deps.cacheFolder), node)
+      const base = await baseEntries(await provideBase(arch, deps), node)
       // Of no commit's time: it stays the same from release to release, and is pulled once.
       const layers = [
         { ...(await packLayer(base, { ...packing, epoch: 0 })), made: 'Node and its libraries' },
