@@ -1,6 +1,7 @@
 import type { Backoff } from '../shared/backoff.ts'
 import type { Clock } from '../shared/clock.ts'
-import { type ErrorCode, isMooringError } from '../shared/errors.ts'
+import type { ErrorCode } from '../shared/error-catalogue.ts'
+import { isMooringError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 
 /** What an agent at its start waits for, instead of ending and being started again. */

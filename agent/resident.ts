@@ -1,6 +1,6 @@
 import { wireVersion } from '../shared/api/wire.ts'
 import type { Clock } from '../shared/clock.ts'
-import type { ErrorCode } from '../shared/errors.ts'
+import type { ErrorCode } from '../shared/error-catalogue.ts'
 import { errorText } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import type { CaptureFacts } from './capture/rules.ts'

@@ -1,7 +1,8 @@
 import type { Static, TSchema } from 'typebox'
 import { Value } from 'typebox/value'
 import { Problem } from '../shared/api/join.ts'
-import { type ErrorCode, isErrorCode, MooringError } from '../shared/errors.ts'
+import type { ErrorCode } from '../shared/error-catalogue.ts'
+import { isErrorCode, MooringError } from '../shared/errors.ts'
 
 /** An answer of the controller, read whole. */
 export interface Answer {

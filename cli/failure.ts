@@ -1,4 +1,5 @@
-import { type ErrorCode, errorText, isMooringError } from '../shared/errors.ts'
+import type { ErrorCode } from '../shared/error-catalogue.ts'
+import { errorText, isMooringError } from '../shared/errors.ts'
 import { type Paint, plain } from './table.ts'
 
 /** What the exit status of `mooring` says. */

@@ -1,5 +1,5 @@
 import { closeCodes } from '../../shared/api/stream.ts'
-import type { ErrorCode } from '../../shared/errors.ts'
+import type { ErrorCode } from '../../shared/error-catalogue.ts'
 
 /** How a stream, or the attempt to open one, ended. */
 export interface StreamEnd {

@@ -1,4 +1,5 @@
-import { type ErrorCode, errorCatalogue, errorText, isMooringError } from '../../shared/errors.ts'
+import { type ErrorCode, errorCatalogue } from '../../shared/error-catalogue.ts'
+import { errorText, isMooringError } from '../../shared/errors.ts'
 
 /** One thing that was looked at. */
 export interface Finding {

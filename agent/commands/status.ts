@@ -1,7 +1,8 @@
 import { type Static, Type } from 'typebox'
 import { Value } from 'typebox/value'
 import { type Condition, conditionCatalogue, firstFault } from '../../shared/conditions.ts'
-import { errorCatalogue, isErrorCode, MooringError } from '../../shared/errors.ts'
+import { errorCatalogue } from '../../shared/error-catalogue.ts'
+import { isErrorCode, MooringError } from '../../shared/errors.ts'
 
 /** What `mooring-agent status` shows. */
 export const StatusView = Type.Object({

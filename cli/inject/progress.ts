@@ -1,5 +1,6 @@
 import type { InjectedVm, InjectionView } from '../../shared/api/injection.ts'
-import { errorCatalogue, isErrorCode } from '../../shared/errors.ts'
+import { errorCatalogue } from '../../shared/error-catalogue.ts'
+import { isErrorCode } from '../../shared/errors.ts'
 
 /** Lines for what changed between two looks, in the order of the machines. */
 export function progressLines(before: InjectionView | undefined, now: InjectionView): readonly string[] {

@@ -1,7 +1,8 @@
 import type { FastifyError } from 'fastify'
 import type { Static } from 'typebox'
 import type { Problem as ProblemSchema } from '../../shared/api/join.ts'
-import { type ErrorCode, MooringError } from '../../shared/errors.ts'
+import type { ErrorCode } from '../../shared/error-catalogue.ts'
+import { MooringError } from '../../shared/errors.ts'
 
 export type Problem = Static<typeof ProblemSchema>
 

@@ -1,5 +1,5 @@
 import { type Role, roles } from '../../shared/api/operator.ts'
-import type { ErrorCode } from '../../shared/errors.ts'
+import type { ErrorCode } from '../../shared/error-catalogue.ts'
 
 /**
  * Which pool a request is about, and so which grants cover it.

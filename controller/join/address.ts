@@ -1,7 +1,7 @@
 import { BlockList, isIP, SocketAddress } from 'node:net'
 import type { Nic } from '../../shared/api/join.ts'
 import type { PoolSpec } from '../../shared/api/operator.ts'
-import type { ErrorCode } from '../../shared/errors.ts'
+import type { ErrorCode } from '../../shared/error-catalogue.ts'
 
 // RFC 6890 and its successors: addresses that are never those of one machine among others.
 const unusable = blocks([

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { conditionCatalogue, conditionTypes } from '../../shared/conditions.ts'
-import { type ErrorCode, errorCatalogue } from '../../shared/errors.ts'
+import { type ErrorCode, errorCatalogue } from '../../shared/error-catalogue.ts'
 
 const made = 'This page is made from'
 
@@ -30,7 +30,7 @@ export function renderErrors(): string {
     '(problem+json, RFC 9457: `code`), in the conditions of a VM and on the command line. A code is never given',
     'another meaning.',
     '',
-    `${made} \`shared/errors.ts\` by \`node packaging/docs/catalogues.ts\`; a test compares them.`,
+    `${made} \`shared/error-catalogue.ts\` by \`node packaging/docs/catalogues.ts\`; a test compares them.`,
     ...sections.flatMap((lines) => ['', ...lines]),
   ])
 }

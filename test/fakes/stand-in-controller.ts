@@ -12,7 +12,7 @@ import type { Bundle } from '../../shared/api/bundle.ts'
 import { JoinRequest, proofText } from '../../shared/api/join.ts'
 import { type Down, Up } from '../../shared/api/stream.ts'
 import { paths, wireVersion } from '../../shared/api/wire.ts'
-import { type ErrorCode, errorCatalogue } from '../../shared/errors.ts'
+import { type ErrorCode, errorCatalogue } from '../../shared/error-catalogue.ts'
 import { waitFor } from '../world/waiting.ts'
 import { createTestAuthority, type Pair, type TestAuthority, type Validity, validFor } from './authority.ts'
 

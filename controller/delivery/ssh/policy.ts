@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../../../shared/errors.ts'
+import type { ErrorCode } from '../../../shared/error-catalogue.ts'
 import { fingerprint, type HostKey, sameKey } from './host-keys.ts'
 
 /** What is known of a host before it shows its key. */

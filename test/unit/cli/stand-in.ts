@@ -26,7 +26,8 @@ import {
 } from '../../../shared/api/operator.ts'
 import { WhoAmI } from '../../../shared/api/who-am-i.ts'
 import { systemClock } from '../../../shared/clock.ts'
-import { type ErrorCode, MooringError } from '../../../shared/errors.ts'
+import type { ErrorCode } from '../../../shared/error-catalogue.ts'
+import { MooringError } from '../../../shared/errors.ts'
 import { folderAuthority } from '../../fakes/folder-authority.ts'
 
 /** A request as the stand-in took it. */

@@ -3,7 +3,7 @@ import path from 'node:path'
 import t from 'tap'
 import { renderConditions, renderErrors } from '../../../packaging/docs/catalogues.ts'
 import { conditionTypes } from '../../../shared/conditions.ts'
-import { errorCatalogue } from '../../../shared/errors.ts'
+import { errorCatalogue } from '../../../shared/error-catalogue.ts'
 import { lifecycleDiagram } from '../../../shared/lifecycle.ts'
 import { filesOf, productFiles, root, textOf } from './source-tree.ts'
 
@@ -28,7 +28,7 @@ t.test('docs/conditions.md lists exactly the catalogue', async (t) => {
 
 t.test('every error code is used', async (t) => {
   const code = productFiles()
-    .filter((file) => file !== 'shared/errors.ts')
+    .filter((file) => file !== 'shared/error-catalogue.ts')
     .map(textOf)
     .join('\n')
   const unused = Object.keys(errorCatalogue).filter((name) => !code.includes(`'${name}'`))

@@ -9,7 +9,8 @@ const everywhere = '{agent,controller,cli,shared,packaging,demo,test}/**/*.ts'
 const long: Record<string, string> = {
   'controller/controller.ts':
     'all of one controller is put together in one place, and nothing is decided there',
-  'shared/errors.ts': 'the catalogue of all errors is one list, so that a code can be looked up in one place',
+  'shared/error-catalogue.ts':
+    'the catalogue of all errors is one list, so that a code can be looked up in one place',
 }
 
 /** Where the clock, the environment, chance and bare errors may be used beside `main.ts`, `cli.ts` and `host/`. */

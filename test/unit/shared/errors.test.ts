@@ -1,12 +1,6 @@
 import t from 'tap'
-import {
-  type ErrorCode,
-  errorCatalogue,
-  errorText,
-  isErrorCode,
-  isMooringError,
-  MooringError,
-} from '../../../shared/errors.ts'
+import { type ErrorCode, errorCatalogue } from '../../../shared/error-catalogue.ts'
+import { errorText, isErrorCode, isMooringError, MooringError } from '../../../shared/errors.ts'
 
 const codes = Object.keys(errorCatalogue) as ErrorCode[]
 

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { afterStream } from '../../../../agent/client/reconnect.ts'
 import { closeCodes } from '../../../../shared/api/stream.ts'
-import { type ErrorCode, errorCatalogue } from '../../../../shared/errors.ts'
+import { type ErrorCode, errorCatalogue } from '../../../../shared/error-catalogue.ts'
 
 const lost = { welcomed: true, closeCode: 1006 }
 

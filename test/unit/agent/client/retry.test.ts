@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { pick, retryDelay } from '../../../../agent/client/retry.ts'
-import { type ErrorCode, errorCatalogue, MooringError } from '../../../../shared/errors.ts'
+import { type ErrorCode, errorCatalogue } from '../../../../shared/error-catalogue.ts'
+import { MooringError } from '../../../../shared/errors.ts'
 
 const codes = Object.keys(errorCatalogue) as ErrorCode[]
 

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { leaveOnce } from '../../../../agent/commands/leave.ts'
 import type { State } from '../../../../agent/state.ts'
-import { type ErrorCode, MooringError } from '../../../../shared/errors.ts'
+import type { ErrorCode } from '../../../../shared/error-catalogue.ts'
+import { MooringError } from '../../../../shared/errors.ts'
 import { createFakeClock } from '../../../fakes/clock.ts'
 
 const identity = {

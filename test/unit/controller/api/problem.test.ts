@@ -2,7 +2,8 @@ import t from 'tap'
 import { Value } from 'typebox/value'
 import { asMooringError, problemOf, retryAfter, schemaError } from '../../../../controller/api/problem.ts'
 import { Problem } from '../../../../shared/api/join.ts'
-import { type ErrorCode, errorCatalogue, MooringError } from '../../../../shared/errors.ts'
+import { type ErrorCode, errorCatalogue } from '../../../../shared/error-catalogue.ts'
+import { MooringError } from '../../../../shared/errors.ts'
 
 t.test('every error of the catalogue is a problem', async (t) => {
   for (const code of Object.keys(errorCatalogue) as ErrorCode[]) {
