@@ -81,6 +81,8 @@ export function createConverge(deps: ConvergeDeps): Converge {
   return {
     async run(signal) {
       let failures = 0
+      // One step's many failures are no reason to be silent about the first of another.
+      let told = { what: '', times: 0 }
       for (;;) {
         signal.throwIfAborted()
         wakeUp = new AbortController()
@@ -88,6 +90,7 @@ export function createConverge(deps: ConvergeDeps): Converge {
         let delay: number
         if (failed === undefined) {
           failures = 0
+          told = { what: '', times: 0 }
           delay = recheckMs
           deps.converged()
         } else {
@@ -99,7 +102,9 @@ export function createConverge(deps: ConvergeDeps): Converge {
           const pause = pick(retryDelay(error, failures), random())
           delay = Math.min(pause, task.retryWithinMs ?? pause)
           const fields = { step: task.name, code: error.code, detail: error.detail, failures, retryMs: delay }
-          if (failures <= 3) log.warn('step failed', fields)
+          const what = `${task.name} ${error.code}`
+          told = { what, times: told.what === what ? told.times + 1 : 1 }
+          if (told.times <= 3) log.warn('step failed', fields)
           else log.debug('step failed again', fields)
         }
         await clock

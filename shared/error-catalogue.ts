@@ -55,8 +55,8 @@ export const errorCatalogue = {
   INTERNAL: entry(
     500,
     true,
-    'The controller failed in a way it did not expect',
-    "Look for the request's id in the controller's log, and report it.",
+    'Something failed in a way that was not expected',
+    "Look into the log of whoever says it, in the controller's for the request's id, and report it.",
   ),
   WIRE_VERSION_UNSUPPORTED: entry(
     426,

@@ -13,6 +13,9 @@ const flags = [
   '--minify-syntax',
   '--define=__dirname="/"',
   '--define=__filename="/main.mjs"',
+  // Packages with native parts work without them, and whether those could be built must not show in what is shipped.
+  '--external=*.node',
+  '--external=cpu-features',
 ] as const
 
 /** Puts a program and all that it imports into one file; returns the files that went in. */

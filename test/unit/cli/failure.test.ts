@@ -8,7 +8,7 @@ const paint = createPaint(false)
 t.test('an error is said with its code, cause and fix', async (t) => {
   t.equal(
     renderFailure(new MooringError('FORBIDDEN', { detail: 'operator of pool web' }), paint),
-    'error FORBIDDEN: This operator may not do this\n  cause  operator of pool web\n  fix    Ask an administrator for the role that `detail` names.\n',
+    'error FORBIDDEN: This operator may not do this\n  cause  operator of pool web\n  fix    Ask an administrator for what `detail` names: a role, or in a cluster a permission.\n',
   )
   t.notMatch(renderFailure(new MooringError('FORBIDDEN'), paint), /cause/)
   t.equal(renderFailure(new Error('odd\u001b[2J'), paint), 'error: odd [2J\n')
