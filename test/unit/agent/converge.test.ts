@@ -10,6 +10,8 @@ interface Scene {
   readonly clock: FakeClock
   readonly calls: string[]
   readonly broken: string[]
+  /** Steps whose failures an operator reads of without asking for more. */
+  readonly warned: string[]
   readonly conditions: () => Record<string, string>
   readonly passes: () => number
   readonly stop: () => void
@@ -22,6 +24,7 @@ function scene(faults: Record<string, () => Error | undefined> = {}): Scene {
   const board = createStatusBoard({ clock, facts: () => ({ bundleRevision: '', sidecarRestarts: 0 }) })
   const calls: string[] = []
   const broken: string[] = []
+  const warned: string[] = []
   const done = new Set<string>()
   let passes = 0
   const task = (name: string, condition: Task['condition'], extra: Partial<Task> = {}): Task => ({
@@ -50,7 +53,7 @@ function scene(faults: Record<string, () => Error | undefined> = {}): Scene {
     tasks,
     board,
     clock,
-    log: silentLog,
+    log: { ...silentLog, warn: (_, fields) => warned.push(String(fields?.step)) },
     converged: () => {
       passes += 1
     },
@@ -65,6 +68,7 @@ function scene(faults: Record<string, () => Error | undefined> = {}): Scene {
     clock,
     calls,
     broken,
+    warned,
     conditions: () =>
       Object.fromEntries(board.conditions().map(({ type, status, reason }) => [type, `${status} ${reason}`])),
     passes: () => passes,
@@ -115,6 +119,21 @@ t.test(
     await ended
   },
 )
+
+t.test('the first failures of each step are said, whatever failed before', async (t) => {
+  let failures = 5
+  const { clock, warned, stop, ended } = scene({
+    sidecar: () => (failures-- > 0 ? new MooringError('SIDECAR_EXITED') : undefined),
+    capture: () => new MooringError('CAPTURE_FAILED'),
+  })
+  for (let passes = 0; passes < 12; passes += 1) {
+    await clock.untilSleeping()
+    await clock.advance(120_000)
+  }
+  t.same(warned, [...Array(3).fill('sidecar'), ...Array(3).fill('capture')])
+  stop()
+  await ended
+})
 
 t.test('what could be kept only as it is, is false, and what follows goes on', async (t) => {
   const clock = createFakeClock()
