@@ -60,6 +60,7 @@ export const fullRecord: VmRecord = {
     served: true,
   },
   restart: { since: 1_800_000_001_000 },
+  restartPending: true,
   refusedArtifact: { sha256: '01'.repeat(32), at: 1_800_000_000_999, why: 'it did not get ready' },
   phase: 'ready',
   phaseSince: 1_800_000_000_500,
