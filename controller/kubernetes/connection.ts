@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'
 import type { Clock } from '../../shared/clock.ts'
 import { errorText, isMooringError, MooringError } from '../../shared/errors.ts'
+import { readBody } from '../answer-body.ts'
 import { withDeadline } from '../join/deadline.ts'
 import { type Access, sameTls } from './kubeconfig.ts'
 
@@ -135,7 +136,7 @@ export function createConnection(deps: ConnectionDeps): Connection {
         return {
           status: answer.statusCode ?? 0,
           retryAfter: answer.headers['retry-after'],
-          body: await read(answer),
+          body: await wholeBody(answer),
         }
       })
     },
@@ -191,18 +192,10 @@ function createAgent({ tls }: Access, sockets: number): Agent {
   })
 }
 
-async function read(answer: IncomingMessage): Promise<string> {
-  const parts: Buffer[] = []
-  let size = 0
-  for await (const part of answer as AsyncIterable<Buffer>) {
-    size += part.length
-    if (size > mostBytes) {
-      answer.destroy()
-      throw new MooringError('REQUEST_TOO_LARGE', {
-        detail: `the API server's answer has over ${mostBytes} bytes`,
-      })
-    }
-    parts.push(part)
-  }
-  return Buffer.concat(parts).toString('utf8')
+async function wholeBody(answer: IncomingMessage): Promise<string> {
+  const body = await readBody(answer, mostBytes)
+  if (body !== undefined) return body
+  throw new MooringError('REQUEST_TOO_LARGE', {
+    detail: `the API server's answer has over ${mostBytes} bytes`,
+  })
 }

@@ -2,6 +2,7 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import type { Clock } from '../../shared/clock.ts'
 import { errorText, isMooringError, MooringError } from '../../shared/errors.ts'
+import { readBody } from '../answer-body.ts'
 import { withDeadline } from '../join/deadline.ts'
 
 export interface Asked {
@@ -74,7 +75,9 @@ export function createExchange(deps: ExchangeDeps): Exchange {
       try {
         return await withDeadline(clock, timeoutMs, what, async (late) => {
           const answer = await open(asked, AbortSignal.any([late, signal]))
-          const text = await read(answer, what)
+          const text = await readBody(answer, mostBytes)
+          if (text === undefined)
+            throw new MooringError('LCM_ANSWER_INVALID', { detail: `${what}: over ${mostBytes} bytes` })
           return { status: answer.statusCode ?? 0, headers: answer.headers, body: parsed(text, answer, what) }
         })
       } catch (error) {
@@ -88,20 +91,6 @@ export function createExchange(deps: ExchangeDeps): Exchange {
       secure.destroy()
     },
   }
-}
-
-async function read(answer: IncomingMessage, what: string): Promise<string> {
-  const parts: Buffer[] = []
-  let size = 0
-  for await (const part of answer as AsyncIterable<Buffer>) {
-    size += part.length
-    if (size > mostBytes) {
-      answer.destroy()
-      throw new MooringError('LCM_ANSWER_INVALID', { detail: `${what}: over ${mostBytes} bytes` })
-    }
-    parts.push(part)
-  }
-  return Buffer.concat(parts).toString('utf8')
 }
 
 /** Errors come as HTML from whatever stands in front of a service: only where it went well must it be JSON. */
