@@ -77,6 +77,13 @@ t.test('a VM lives in the mesh of a cluster, as objects of it', async (t) => {
       })
       const labelled = (tier: string | undefined) =>
         waitFor(async () => (await entryOf(id)).spec?.labels?.tier === tier, { what: `tier ${tier}` })
+      const servers = async () => {
+        const all = JSON.parse(await kubectl('get', 'vm', '-n', 'shop', '-o', 'json')).items as {
+          status: { phase: string; bundleRevision: string; restartPending?: boolean }
+        }[]
+        return all.map(({ status }) => status)
+      }
+      const before = (await servers()).map(({ bundleRevision }) => bundleRevision)
       const refer = (name: string | null) =>
         kubectl(
           ...['patch', 'mpool', 'servers', '-n', 'shop', '--type=merge', '-p'],
@@ -95,6 +102,19 @@ t.test('a VM lives in the mesh of a cluster, as objects of it', async (t) => {
       t.same((await operator.pool('servers')).spec.labels, serverPool.labels, 'operators see what they wrote')
       await refer(null)
       await labelled(undefined)
+      // Their sidecars are started anew for other labels, one after the other, each closed before.
+      const settled = await waitFor(
+        async () => {
+          const now = await servers()
+          const isSettled = now.every(
+            ({ phase, bundleRevision, restartPending }, i) =>
+              phase === 'ready' && restartPending !== true && bundleRevision === before[i],
+          )
+          return isSettled && now
+        },
+        { what: 'every VM to be what it was', limitMs: 180_000 },
+      )
+      t.equal(settled.length, 2)
     },
   )
 

@@ -99,6 +99,11 @@ t.test('VMs serve together with what a Service of the user has', async (t) => {
   await serves(host, '10.77.0.14:9000')
   await mesh.apply(entry('vm-d', '10.77.0.14', 'closed', spec), signal)
   await serves(host)
+  // The Service is seen by a watch of its own.
+  await waitFor(() => mesh.faults().length === 0, {
+    what: 'nothing against the pool',
+    onTimeout: async () => JSON.stringify(mesh.faults()),
+  })
   t.same(mesh.faults(), [])
 })
 

@@ -326,7 +326,11 @@ t.test(
     t.teardown(() => pools.delete('canary') && pools.delete('secret'))
     const said = (pool: string) => mesh.faults().find((fault) => fault.pool === pool)?.detail
     await until('what is missing', () => said('canary')?.includes('ConfigMap istio-system/istio-canary'))
-    t.match(said('secret'), /get configmaps istio-system\/istio-unreadable/, 'what may not be read')
+    t.match(
+      said('secret'),
+      /get configmaps istio-system\/istio-(sidecar-injector-)?unreadable/,
+      'what may not be read',
+    )
     t.ok(
       mesh.health().every(({ ok }) => ok),
       'VMs of other pools are none the worse',
