@@ -82,7 +82,7 @@ export function createConverge(deps: ConvergeDeps): Converge {
     async run(signal) {
       let failures = 0
       // One step's many failures are no reason to be silent about the first of another.
-      let told = { what: '', times: 0 }
+      const told = new Map<string, number>()
       for (;;) {
         signal.throwIfAborted()
         wakeUp = new AbortController()
@@ -90,7 +90,7 @@ export function createConverge(deps: ConvergeDeps): Converge {
         let delay: number
         if (failed === undefined) {
           failures = 0
-          told = { what: '', times: 0 }
+          told.clear()
           delay = recheckMs
           deps.converged()
         } else {
@@ -103,8 +103,9 @@ export function createConverge(deps: ConvergeDeps): Converge {
           delay = Math.min(pause, task.retryWithinMs ?? pause)
           const fields = { step: task.name, code: error.code, detail: error.detail, failures, retryMs: delay }
           const what = `${task.name} ${error.code}`
-          told = { what, times: told.what === what ? told.times + 1 : 1 }
-          if (told.times <= 3) log.warn('step failed', fields)
+          const times = (told.get(what) ?? 0) + 1
+          told.set(what, times)
+          if (times <= 3) log.warn('step failed', fields)
           else log.debug('step failed again', fields)
         }
         await clock

@@ -135,6 +135,21 @@ t.test('the first failures of each step are said, whatever failed before', async
   await ended
 })
 
+t.test('two failures that take turns are not said for ever', async (t) => {
+  let turn = 0
+  const { clock, warned, stop, ended } = scene({
+    sidecar: () => new MooringError(turn++ % 2 === 0 ? 'SIDECAR_EXITED' : 'DISK_FULL'),
+  })
+  for (let passes = 0; passes < 12; passes += 1) {
+    await clock.untilSleeping()
+    await clock.advance(120_000)
+  }
+  t.ok(turn > 8)
+  t.equal(warned.length, 6, 'three times each')
+  stop()
+  await ended
+})
+
 t.test('what could be kept only as it is, is false, and what follows goes on', async (t) => {
   const clock = createFakeClock()
   const board = createStatusBoard({ clock, facts: () => ({ bundleRevision: '', sidecarRestarts: 0 }) })
