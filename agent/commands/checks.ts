@@ -21,6 +21,8 @@ export interface ChecksDeps {
   readonly controller: Pick<Controller, 'challenge'>
   readonly method: JoinMethod
   readonly stateFolder: string
+  /** Where the sidecar's own programs are. */
+  readonly sidecarVersions: string
   readonly state: () => Promise<State | undefined>
   /** What the running agent says is the cause of a VM that is not ready; throws `NOT_RUNNING`. */
   readonly running: () => Promise<string>
@@ -97,10 +99,11 @@ async function natTable({ exec }: ChecksDeps, signal: AbortSignal): Promise<stri
   return 'the nat table can be read'
 }
 
-async function ports({ proc, state }: ChecksDeps): Promise<string> {
+async function ports({ proc, state, sidecarVersions }: ChecksDeps): Promise<string> {
   const bundle = (await state().catch(() => undefined))?.bundle
   // Before the first bundle nobody knows what is wanted: all of it may be.
-  await createPortGuard(proc).mustBeFree(bundle ?? { capture: { enabled: true, dns: true } })
+  const guard = createPortGuard(proc, sidecarVersions)
+  await guard.mustBeFree(bundle ?? { capture: { enabled: true, dns: true } })
   return `${Object.values(sidecarPorts).join(', ')} are free or the sidecar's`
 }
 

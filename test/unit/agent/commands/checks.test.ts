@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import t, { type Test } from 'tap'
@@ -23,6 +23,7 @@ async function findings(t: Test, change: Partial<ChecksDeps> = {}, files: Record
     controller: { challenge: async () => ({ nonce: '', expiresAt: 0, now, wire: 1 }) },
     method: { name: 'token', evidence: async () => ({ method: 'token', token: 't'.repeat(16) }) },
     stateFolder: path.join(root, 'var/lib/not/there/yet'),
+    sidecarVersions: '/state/versions',
     state: async () => undefined,
     running: async () => 'runs, serving',
     exec: async () => ({ code: 0, signal: null, stdout: '', stderr: '', timedOut: false }),
@@ -86,4 +87,19 @@ t.test('a VM that has joined needs no evidence', async (t) => {
     state: async () => ({ version: 1, privateKey: 'k', identity }),
   })
   t.match(found.evidence, { result: 'well', detail: /vm-1/ })
+})
+
+t.test('a sidecar of somebody else is not taken for its own', async (t) => {
+  const proc = t.testdir({
+    net: { tcp: listener(15_006, 1337) },
+    77: { fd: {}, comm: 'envoy' },
+  })
+  await symlink('socket:[4711]', path.join(proc, '77/fd/3'))
+  const seen = async (program: string) => {
+    await rm(path.join(proc, '77/exe'), { force: true })
+    await symlink(program, path.join(proc, '77/exe'))
+    return (await findings(t, { proc })).ports
+  }
+  t.match(await seen('/usr/local/bin/envoy'), { code: 'PORT_IN_USE', detail: '15006 by envoy (pid 77)' })
+  t.match(await seen('/state/versions/1-a/envoy'), { result: 'well' })
 })
